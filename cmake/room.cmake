@@ -1,0 +1,22 @@
+# add_room(NAME [DEPENDS targets...]): one folder, one static library, entered through headers.
+# A new .c file in the folder is part of its room; X_fuzz.c is a harness, not part of it.
+# A room links only the rooms below it, so an arrow that runs back up does not link.
+function(add_room name)
+  cmake_parse_arguments(ROOM "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  file(GLOB harnesses CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_fuzz.c)
+  if(harnesses)
+    list(REMOVE_ITEM sources ${harnesses})
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC house_rules ${ROOM_DEPENDS})
+  if(GOPROFD_FUZZ)
+    foreach(harness ${harnesses})
+      get_filename_component(fuzz ${harness} NAME_WE)
+      add_executable(${fuzz} ${harness})
+      target_link_libraries(${fuzz} PRIVATE ${name})
+      target_compile_options(${fuzz} PRIVATE -fsanitize=fuzzer,address,undefined)
+      target_link_options(${fuzz} PRIVATE -fsanitize=fuzzer,address,undefined)
+    endforeach()
+  endif()
+endfunction()

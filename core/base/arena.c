@@ -1,0 +1,113 @@
+/* arena.c - a list of chunks, the newest first.
+ *
+ *   arena -> [chunk | used........free..] -> [chunk, full] -> [chunk of one big request]
+ */
+#include "core/base/arena.h"
+
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct chunk {
+    struct chunk *next;
+    size_t capacity; /* bytes after this header */
+    size_t used;
+    max_align_t bytes[];
+};
+
+struct arena {
+    struct chunk *chunks;
+    size_t max_bytes;
+    size_t chunk_bytes;
+    size_t used_bytes;
+};
+
+struct arena *arena_new(size_t max_bytes, size_t chunk_bytes)
+{
+    struct arena *arena = calloc(1, sizeof(*arena));
+    if (arena == NULL)
+        return NULL;
+    arena->max_bytes = max_bytes;
+    arena->chunk_bytes = chunk_bytes;
+    return arena;
+}
+
+void arena_free(struct arena *arena)
+{
+    if (arena == NULL)
+        return;
+    for (struct chunk *chunk = arena->chunks; chunk != NULL;) {
+        struct chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    free(arena);
+}
+
+static struct chunk *add_chunk(struct arena *arena, size_t capacity)
+{
+    const size_t total = sizeof(struct chunk) + capacity;
+    if (total > arena->max_bytes || arena->used_bytes > arena->max_bytes - total)
+        return NULL;
+    struct chunk *chunk = calloc(1, total);
+    if (chunk == NULL)
+        return NULL;
+    chunk->capacity = capacity;
+    arena->used_bytes += total;
+    return chunk;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+    const size_t unit = alignof(max_align_t);
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    bytes = (bytes + unit - 1) / unit * unit;
+
+    struct chunk *chunk = arena->chunks;
+    if (chunk != NULL && chunk->capacity - chunk->used >= bytes) {
+        void *result = (char *)chunk->bytes + chunk->used;
+        chunk->used += bytes;
+        return result;
+    }
+
+    const bool big = bytes > arena->chunk_bytes / 4;
+    struct chunk *fresh = add_chunk(arena, big ? bytes : arena->chunk_bytes);
+    if (fresh == NULL)
+        return NULL;
+    fresh->used = bytes;
+    if (big && chunk != NULL) {
+        /* A request of its own size is full at once: keep filling the present chunk. */
+        fresh->next = chunk->next;
+        chunk->next = fresh;
+    } else {
+        fresh->next = chunk;
+        arena->chunks = fresh;
+    }
+    return fresh->bytes;
+}
+
+void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes_each)
+{
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(count, bytes_each, &bytes))
+        return NULL;
+    return arena_alloc(arena, bytes);
+}
+
+const char *arena_copy_string(struct arena *arena, const char *text, size_t length)
+{
+    if (length == SIZE_MAX)
+        return NULL;
+    char *copy = arena_alloc(arena, length + 1);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+size_t arena_used_bytes(const struct arena *arena)
+{
+    return arena->used_bytes;
+}

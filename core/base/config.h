@@ -1,0 +1,115 @@
+/* config.h - defaults, then config.lua, then GOPROF_* environment, then validation.
+ *
+ * core does not know Lua: lua/config_file.c evaluates the file and hands over a plain tree of
+ * struct config_node; everything else (names, types, ranges, near misses) is decided here, from
+ * one table, and all problems are reported at once.  Read-only after loading; a reload builds
+ * a new one.  All memory is in the config's arena. */
+#ifndef GOPROFD_BASE_CONFIG_H
+#define GOPROFD_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/buffer.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+enum config_node_kind { NODE_NIL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_TABLE, NODE_OTHER };
+
+/* A value of config.lua as a tree.  NODE_OTHER (a function, ...) keeps Lua's type name in
+ * `string`, for the message. */
+struct config_node {
+    enum config_node_kind kind;
+    const char *key;  /* name of a table's member; NULL for list items */
+    int64_t index;    /* 1-based position of a list item; 0 for named members */
+    bool boolean;
+    double number;
+    const char *string;
+    const struct config_node *children; /* of a table, in no particular order */
+    size_t child_count;
+};
+
+enum config_target_kind { CONFIG_TARGET_PID, CONFIG_TARGET_EXE, CONFIG_TARGET_URL, CONFIG_TARGET_DISCOVER };
+
+struct config_target {
+    enum config_target_kind kind;
+    const char *name; /* NULL: taken from the executable */
+    pid_t pid;
+    const char *exe;  /* glob over the path of the executable; without '/' over its base name */
+    const char *url;
+    const char *const *exclude; /* globs, for discover */
+    size_t exclude_count;
+};
+
+struct config_rule {
+    const char *name;
+    bool enabled;
+    const struct config_node *params; /* NODE_TABLE of overrides (everything but `enabled`), or NULL */
+};
+
+/* severities as a bit set: 1 << enum severity */
+struct config {
+    uint64_t sampling_interval_ms;
+    uint64_t retention_window_sec;
+    double high_retention_threshold_percent;
+    double memory_spike_threshold_percent;
+    const char *metrics_listen_addr;
+    bool prometheus_enabled;
+    bool pprof_enabled;
+    const char *pprof_listen_addr; /* "": on the main listener */
+    uint64_t max_history_samples;
+    uint64_t history_max_bytes;
+    bool alerting_enabled;
+    enum log_level log_level;
+    uint64_t shutdown_grace_period_sec;
+    bool profile_capture_enabled;
+    const char *profile_capture_dir;
+    uint64_t profile_capture_max_files;
+    uint64_t profile_capture_min_interval_sec;
+    unsigned profile_capture_on_severities;
+    const char *rules_dir;
+    const char *default_target; /* "": none */
+    uint64_t http_threads;
+    const struct config_target *targets; /* at least one: discover by default */
+    size_t target_count;
+    const struct config_rule *rules;
+    size_t rule_count;
+    struct arena *arena_;
+};
+
+/* A config with the defaults; NULL without memory. */
+struct config *config_new(void);
+void config_free(struct config *config);
+
+/* Applies the tree that config.lua returned.  [source] is the file's name.  One line per
+ * problem goes to [problems]: "FILE: KEY: found X; allowed Y; did you mean Z".  Returns the
+ * number of problems. */
+size_t config_apply(struct config *config, const struct config_node *root, const char *source,
+                    struct buffer *problems);
+
+/* Applies GOPROF_* from [environ_list] (like environ).  Unknown GOPROF_ names are problems too. */
+size_t config_apply_environment(struct config *config, char *const *environ_list,
+                                struct buffer *problems);
+
+/* Checks that span several keys (warning below critical threshold, ...). */
+size_t config_validate(const struct config *config, struct buffer *problems);
+
+/* "64MiB", "1.5GB", 4096 -> bytes; "5s", "250ms", "10m", "1h30m" -> ns.  False if not one. */
+bool config_parse_size(const char *text, uint64_t *bytes);
+bool config_parse_duration(const char *text, uint64_t *ns);
+
+/* One option of the table, for --help, docs and tests. */
+struct config_option {
+    const char *key;
+    const char *type;          /* "int", "percent", "bool", "string", "list", ... */
+    const char *default_text;
+    const char *allowed;       /* range or words */
+    const char *help;
+    bool reloadable;
+    bool from_goprof_optimizer;
+};
+const struct config_option *config_options(size_t *count);
+
+#endif

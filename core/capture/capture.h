@@ -1,0 +1,70 @@
+/* capture.h - profiles kept as files: DIR/TARGET/heap-YYYYMMDD-HHMMSSZ.pb.gz.
+ *
+ * Its own thread, so that a slow or full disk never delays a sampling beat: requests come
+ * through a bounded mailbox (from http, the rule engine, SIGUSR1), the profile is taken from the
+ * board's newest page, encoded, written to a temporary name, synced and renamed.  A JSON file of
+ * the same name beside it says why it was taken.  Files are rotated per target by count. */
+#ifndef GOPROFD_CAPTURE_CAPTURE_H
+#define GOPROFD_CAPTURE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/store/finding.h"
+
+struct board;
+struct capturer;
+struct config;
+
+enum capture_reason { CAPTURE_MANUAL, CAPTURE_ALERT, CAPTURE_RULE, CAPTURE_SIGNAL };
+const char *capture_reason_name(enum capture_reason reason);
+
+enum { CAPTURE_PATHS_MAX = 64, CAPTURE_TARGET_ID_MAX_BYTES = 256 };
+
+/* The answer to one request; lives only during the reply call. */
+struct capture_result {
+    bool ok;
+    struct error err;        /* when not ok; ERROR_NOT_FOUND: unknown target or no profile yet */
+    size_t path_count;       /* one per target captured */
+    const char *const *paths;
+};
+
+struct capture_request {
+    const char *target_id; /* copied; NULL: every target that has a profile */
+    enum capture_reason reason;
+    const char *rule;      /* copied; NULL for none */
+    const char *finding;   /* id of the finding that asked; copied; NULL for none */
+    const char *message;   /* copied; NULL for none */
+    enum severity severity;
+    /* Called once on the capture thread, with ok, failure, or (when the queue pushed the request
+     * out or the daemon stops) ERROR_BUSY.  NULL: nobody waits. */
+    void (*reply)(void *context, const struct capture_result *result);
+    void *context;
+};
+
+struct capture_settings {
+    bool automatic;            /* profile_capture_enabled: alerts may ask; manual always may */
+    const char *dir;
+    uint64_t max_files;        /* per target */
+    uint64_t min_interval_ns;  /* cooldown per target, for automatic ones */
+    unsigned on_severities;    /* 1 << enum severity */
+};
+
+/* [settings] is copied.  The thread starts with capturer_start. */
+struct capturer *capturer_new(const struct capture_settings *settings, struct board *board,
+                              struct error *err);
+bool capturer_start(struct capturer *capturer, struct error *err) GOPROFD_MUST_CHECK;
+void capturer_stop(struct capturer *capturer); /* finishes what is queued, joins the thread */
+void capturer_free(struct capturer *capturer);
+
+/* Any thread.  Never waits. */
+void capturer_request(struct capturer *capturer, const struct capture_request *request);
+
+/* Replaces the settings from the next request on (SIGHUP). */
+void capturer_configure(struct capturer *capturer, const struct capture_settings *settings);
+
+/* Whether files could be created in [dir] now; creates it if missing.  For the check at start. */
+bool capture_dir_check(const char *dir, struct error *err) GOPROFD_MUST_CHECK;
+
+#endif

@@ -1,0 +1,50 @@
+/* go_process.h - one live Go process, opened once and read each interval; never stopped.
+ *
+ * Entered by the sampler, `goprofd ps` and `goprofd heap`.  All parsing of bytes ends here: out come
+ * facts (values, sites, profile).  One thread at a time per process.
+ *
+ *   go_process_open:  pid -> ELF file, build info, moduledata, symbols, layout, self-check
+ *   go_process_read:  memory -> snapshot values + profile (a shared one while no GC passed) */
+#ifndef GOPROFD_GOPROC_GO_PROCESS_H
+#define GOPROFD_GOPROC_GO_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/error.h"
+#include "core/goproc/procfs.h"
+
+struct profile;
+struct snapshot;
+struct target_facts;
+struct go_process;
+
+/* Opens [pid].  ERROR_GONE, ERROR_DENIED (with the cure), ERROR_UNSUPPORTED (not Go; Go too old:
+ * version named; no symbols; ...), ERROR_CORRUPT, each with a message for people. */
+struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct error *err);
+void go_process_close(struct go_process *process); /* NULL is allowed */
+
+/* Whether the executable of [pid] is a Go program, cheaply (no memory of the process is read):
+ * true; or false with ERROR_UNSUPPORTED for "not a Go program" and the other codes as above. */
+bool go_process_probe(const struct procfs *fs, pid_t pid, char go_version[64], struct error *err)
+    GOPROFD_MUST_CHECK;
+
+/* Static facts: pid, start, exe, command, Go version, module, build settings, layout, cgroup.
+ * Pointers stay valid until close.  `id`, `name`, `state` and `generation` are left alone. */
+void go_process_facts(const struct go_process *process, struct target_facts *facts);
+const char *go_process_cmdline(const struct go_process *process, size_t *length);
+
+/* Reads the process into [building] (values, partial) and returns the heap profile in [*profile]: one
+ * hold for the caller; the same sealed object as last time while no new GC was published.  The
+ * start time is checked before and after.  False: ERROR_GONE when it exited or was replaced
+ * (also by exec), ERROR_BUSY when GC never let go within the retries, and so on; [building] may then
+ * hold kernel values only.  `tops` is not set here. */
+bool go_process_read(struct go_process *process, struct snapshot *building,
+                     const struct profile **profile, struct error *err) GOPROFD_MUST_CHECK;
+
+/* A descriptor that polls readable when the process exits, or -1; stays the process's. */
+int go_process_exit_fd(const struct go_process *process);
+
+#endif

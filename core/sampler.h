@@ -1,0 +1,26 @@
+/* sampler.h - the thread that reads every target each interval and publishes the beat.
+ *
+ * Absolute schedule on the monotonic clock: beat k is due at start + k x interval.  A late beat runs
+ * at once; whole missed beats are skipped and counted.  Owns all sources. */
+#ifndef GOPROFD_SAMPLER_H
+#define GOPROFD_SAMPLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+struct board;
+struct config;
+struct mailbox;
+struct sampler;
+
+/* [config] must outlive the sampler. */
+struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err);
+/* Before the start: after each beat a struct message (calloc'ed, nothing in it) is posted. */
+void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox);
+bool sampler_start(struct sampler *sampler, struct error *err) GOPROFD_MUST_CHECK;
+void sampler_stop(struct sampler *sampler); /* joins */
+void sampler_free(struct sampler *sampler);
+
+#endif

@@ -1,0 +1,104 @@
+/* profile.h - the heap profile of one target as of one GC: every site with its counts.
+ *
+ * Built by the sampler's source, sealed, then shared by reference count.  Counts are scaled
+ * exactly as runtime/pprof scales them (src/runtime/pprof/protomem.go, scaleHeapSample). */
+#ifndef GOPROFD_STORE_PROFILE_H
+#define GOPROFD_STORE_PROFILE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/store/site.h"
+
+struct profile_entry {
+    const struct site *site;
+    uint64_t allocs; /* sampled allocations, unscaled: how much evidence there is */
+    uint64_t frees;
+    int64_t alloc_objects; /* these four are scaled */
+    int64_t alloc_bytes;
+    int64_t inuse_objects;
+    int64_t inuse_bytes;
+    int64_t block_bytes; /* pprof's numeric label "bytes"; 0: no label */
+};
+
+/* Sums over all entries, scaled. */
+struct profile_totals {
+    int64_t alloc_objects;
+    int64_t alloc_bytes;
+    int64_t inuse_objects;
+    int64_t inuse_bytes;
+};
+
+struct profile {
+    _Atomic uint32_t refs_;
+    struct site_table *sites; /* one hold */
+    uint64_t taken_realtime_ns;
+    uint64_t start_realtime_ns; /* when the target started; 0 if unknown */
+    uint64_t cycle;             /* the runtime's profile cycle that was read */
+    int64_t rate;               /* runtime.MemProfileRate, bytes per sample */
+    bool partial;               /* a cap was reached or consistency was given up */
+    const char *partial_reason; /* constant text, or NULL */
+    const struct mapping *mappings; /* in [sites] */
+    size_t mapping_count;
+    struct profile_totals totals;
+    size_t entry_count;
+    size_t entry_capacity;
+    struct profile_entry entries[];
+};
+
+/* A profile under construction, with room for [capacity] entries; takes its own hold on
+ * [sites].  NULL without memory.  The builder fills the members and entries. */
+struct profile *profile_begin(struct site_table *sites, size_t capacity);
+
+/* Scales one bucket's counters into [entry] (all but `site`).  [factor_alloc_bytes] etc. follow
+ * pprof: see profile.c.  Go <= 1.26 and 1.27 differ in rounding: [size_exact] is true for 1.27+. */
+struct profile_raw {
+    uint64_t allocs;
+    uint64_t frees;
+    uint64_t alloc_bytes;
+    uint64_t free_bytes;
+};
+void profile_scale(struct profile_entry *entry, const struct profile_raw *raw,
+                   uint64_t object_bytes, int64_t rate, bool size_exact);
+
+/* Computes the totals and makes it const: the caller owns one hold. */
+const struct profile *profile_seal(struct profile *profile);
+void profile_discard(struct profile *profile); /* instead of sealing */
+
+const struct profile *profile_ref(const struct profile *profile);
+void profile_unref(const struct profile *profile); /* NULL is allowed */
+
+/* How sites are put together in the top lists. */
+enum group_by { GROUP_TYPE_TAG, GROUP_SITE, GROUP_TYPE, GROUP_TAG, GROUP_PACKAGE };
+bool group_by_parse(const char *text, enum group_by *by); /* "type_tag", "site", ... */
+
+struct top_entry {
+    const char *type_name; /* "" where the grouping leaves it out */
+    const char *tag;
+    const char *package;     /* of the largest site's blamed function; interned in the table */
+    const struct site *site; /* the largest of the group, for function, file and line */
+    int64_t alloc_objects;
+    int64_t alloc_bytes;
+    int64_t inuse_objects;
+    int64_t inuse_bytes;
+    uint64_t site_count;
+};
+
+/* The largest groups of a profile: by bytes ever allocated and by bytes in use. */
+struct tops {
+    _Atomic uint32_t refs_;
+    struct site_table *sites; /* one hold: the strings live there */
+    size_t allocation_count;
+    size_t retention_count;
+    struct top_entry *allocations; /* descending by alloc_bytes; zero ones left out */
+    struct top_entry *retentions;  /* descending by inuse_bytes; zero ones left out */
+};
+
+/* NULL without memory.  [limit]: most entries in each list. */
+const struct tops *tops_new(const struct profile *profile, enum group_by by, size_t limit);
+const struct tops *tops_ref(const struct tops *tops);
+void tops_unref(const struct tops *tops); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,95 @@
+/* site.h - allocation sites of one target, each learned once and then immutable.
+ *
+ * A site is what the Go runtime calls a bucket: one allocation stack with one object size.
+ * Its counters change every GC and live in struct profile; what never changes (frames,
+ * primitive, type, tag) lives here, in an append-only table that profiles and snapshots
+ * share by reference count.
+ *
+ *   site.runtime_frames: runtime.mallocgc, runtime.growslice   <- hidden in profiles, as pprof does
+ *   site.frames:         bytes.growSlice, ..., main.leak, net/http....ServeHTTP, main.main
+ *                        leaf first
+ *
+ * One thread (the sampler) adds; readers only follow pointers from a sealed profile that the
+ * board handed out, which orders the memory.  Nothing moves, nothing is freed before the
+ * last hold on the table is dropped. */
+#ifndef GOPROFD_STORE_SITE_H
+#define GOPROFD_STORE_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+enum {
+    SITE_FRAMES_MAX = 4096, /* logical frames of one stack: 1026 stored pcs, with inlining */
+};
+#define SITE_TABLE_MAX_BYTES ((size_t)256 << 20)
+
+/* One logical frame; an inlined call is a frame of its own. */
+struct frame {
+    const char *function; /* full Go name, as in the binary's function table */
+    const char *file;     /* as compiled in; "" if unknown */
+    uint64_t address;     /* return pc of the pprof Location this frame belongs to */
+    uint32_t line;
+    uint32_t start_line;  /* of the function; 0 if the Go version does not record it */
+    bool starts_location; /* innermost frame of its Location; the following frames with
+                           * false are the callers it was inlined into */
+};
+
+struct site {
+    uint32_t id; /* 1, 2, ... in order of discovery, unique within the table */
+    uint32_t frame_count;
+    uint32_t runtime_frame_count;
+    const struct frame *frames;         /* what pprof shows, leaf first; never empty */
+    const struct frame *runtime_frames; /* leading runtime frames that pprof hides */
+    uint64_t object_bytes;              /* size of one object, rounded to its size class */
+    const char *primitive; /* how: "runtime.growslice", ...; "" if the stack does not say */
+    const char *type_name; /* allocated Go type, or "unknown" */
+    const char *tag;       /* on whose behalf: for now the function of [blame] */
+    const struct frame *blame; /* innermost frame outside the runtime and standard library */
+};
+
+/* A file mapping of the target, for the pprof Mapping messages. */
+struct mapping {
+    uint64_t start;
+    uint64_t limit;
+    uint64_t offset;
+    const char *file;
+    const char *build_id; /* hex of the GNU build id, or "" */
+};
+
+struct site_table;
+
+struct site_table *site_table_new(void); /* one hold; NULL without memory */
+struct site_table *site_table_ref(struct site_table *table);
+void site_table_unref(struct site_table *table);
+
+/* A copy of [text] that lives as long as the table; equal texts give the same pointer.
+ * NULL when the table's cap is reached. */
+const char *site_table_string(struct site_table *table, const char *text, size_t length);
+
+/* Adds a site.  [frames] are leaf first and include the leading runtime frames, of which the
+ * first [hidden_count] are those pprof hides; strings must come from site_table_string().
+ * Everything else in struct site is derived here.  Returns NULL with ERROR_LIMIT when the
+ * table is full. */
+const struct site *site_table_add(struct site_table *table, const struct frame *frames,
+                                  size_t frame_count, size_t hidden_count, uint64_t object_bytes,
+                                  struct error *err);
+
+/* Copies [mappings] (and their strings) into the table; the result lives as long as it. */
+const struct mapping *site_table_copy_mappings(struct site_table *table,
+                                               const struct mapping *mappings, size_t count,
+                                               struct error *err);
+
+size_t site_table_count(const struct site_table *table);
+size_t site_table_bytes(const struct site_table *table);
+
+/* Length of the package path in a full Go function name: "net/http" of
+ * "net/http.(*Server).Serve", "github.com/a/b.v2" of "github.com/a/b%2ev2.F" is left escaped. */
+size_t go_package_length(const char *function);
+
+/* Whether [function] belongs to Go's standard library (including runtime). */
+bool go_function_is_standard(const char *function);
+
+#endif
