@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/store/fields.h"
 
 struct board;
 struct finding_set;
@@ -38,28 +39,58 @@ struct board_page {
     struct target_view targets[]; /* in the order they were found; each pointer a hold */
 };
 
-/* Counters that any thread may add to with relaxed atomics and any view may read. */
+/* clang-format off */
+/*    member                metric                                        kind           unit        help */
+#define BOARD_COUNTERS(X) \
+    X(sampler_beats,          "goprofd_sampler_beats_total",                FIELD_COUNTER, UNIT_COUNT, "Beats of the sampler that ran") \
+    X(sampler_late_beats,     "goprofd_sampler_late_beats_total",           FIELD_COUNTER, UNIT_COUNT, "Beats skipped because the one before ran past them") \
+    X(sampler_late_ns_max,    "goprofd_sampler_late_max_seconds",           FIELD_GAUGE,   UNIT_NS,    "Worst lateness of a beat that ran") \
+    X(sampler_late_ns_total,  "goprofd_sampler_late_seconds_total",         FIELD_COUNTER, UNIT_NS,    "Summed lateness of the beats that ran") \
+    X(sampler_busy_ns,        "goprofd_sampler_busy_seconds_total",         FIELD_COUNTER, UNIT_NS,    "CPU time of the sampler thread") \
+    X(reads,                  "goprofd_reads_total",                        FIELD_COUNTER, UNIT_COUNT, "Reads of a target that were tried") \
+    X(reads_failed,           "goprofd_reads_failed_total",                 FIELD_COUNTER, UNIT_COUNT, "Reads of a target that failed") \
+    X(read_bytes,             "goprofd_read_bytes_total",                   FIELD_COUNTER, UNIT_BYTES, "Bytes copied from targets") \
+    X(read_retries,           "goprofd_read_retries_total",                 FIELD_COUNTER, UNIT_COUNT, "Times a part was read again because a GC was moving it") \
+    X(reads_given_up,         "goprofd_reads_given_up_total",               FIELD_COUNTER, UNIT_COUNT, "Profiles left out of a beat because a GC never let go") \
+    X(rule_evaluations,       "goprofd_rule_evaluations_total",             FIELD_COUNTER, UNIT_COUNT, "Evaluations of a rule on a target") \
+    X(rule_errors,            "goprofd_rule_errors_total",                  FIELD_COUNTER, UNIT_COUNT, "Evaluations that ended in an error or ran past a budget") \
+    X(rule_beats_dropped,     "goprofd_rule_beats_dropped_total",           FIELD_COUNTER, UNIT_COUNT, "Published beats that the rule engine was too busy to see") \
+    X(rules_reloads_failed,   "goprofd_rules_reloads_failed_total",         FIELD_COUNTER, UNIT_COUNT, "Reloads of the rules that failed and left the old set running") \
+    X(captures_written,       "goprofd_captures_written_total",             FIELD_COUNTER, UNIT_COUNT, "Profiles written to the capture folder") \
+    X(captures_failed,        "goprofd_captures_failed_total",              FIELD_COUNTER, UNIT_COUNT, "Captures that could not be written") \
+    X(captures_dropped,       "goprofd_captures_dropped_total",             FIELD_COUNTER, UNIT_COUNT, "Capture requests lost to a full queue") \
+    X(http_requests,          "goprofd_http_requests_total",                FIELD_COUNTER, UNIT_COUNT, "HTTP requests answered") \
+    X(http_errors,            "goprofd_http_errors_total",                  FIELD_COUNTER, UNIT_COUNT, "HTTP answers with status 500 or above")
+/* clang-format on */
+
+/* What goprofd counts about itself.  Any thread may add with relaxed atomics, any view may read;
+ * the list declares the members and the table that /metrics and the docs loop over. */
 struct board_counters {
-    _Atomic uint64_t sampler_beats;
-    _Atomic uint64_t sampler_late_beats;  /* started more than one interval late: skipped */
-    _Atomic uint64_t sampler_late_ns_max; /* worst lateness of a beat that ran */
-    _Atomic uint64_t sampler_late_ns_total;
-    _Atomic uint64_t sampler_busy_ns; /* CPU time of the sampler thread */
-    _Atomic uint64_t reads;           /* target reads tried, failed, and bytes copied */
-    _Atomic uint64_t reads_failed;
-    _Atomic uint64_t read_bytes;
-    _Atomic uint64_t read_retries;
-    _Atomic uint64_t reads_given_up;
-    _Atomic uint64_t rule_evaluations;
-    _Atomic uint64_t rule_errors;
-    _Atomic uint64_t rule_beats_dropped; /* "published" messages the engine never saw */
-    _Atomic uint64_t rules_reloads_failed;
-    _Atomic uint64_t captures_written;
-    _Atomic uint64_t captures_failed;
-    _Atomic uint64_t captures_dropped; /* requests lost to a full queue */
-    _Atomic uint64_t http_requests;
-    _Atomic uint64_t http_errors; /* answers with status >= 500 */
+#define DECLARE_MEMBER(member, metric, kind, unit, help) _Atomic uint64_t member;
+    BOARD_COUNTERS(DECLARE_MEMBER)
+#undef DECLARE_MEMBER
 };
+
+enum board_counter_index {
+#define DECLARE_INDEX(member, metric, kind, unit, help) BOARD_COUNTER_##member,
+    BOARD_COUNTERS(DECLARE_INDEX)
+#undef DECLARE_INDEX
+        BOARD_COUNTER_COUNT
+};
+
+struct board_counter_field {
+    const char *name;   /* the member's */
+    const char *metric; /* Prometheus name; base units: the view turns ns into seconds */
+    enum field_kind kind;
+    enum field_unit unit;
+    const char *help;
+    size_t offset; /* into struct board_counters */
+};
+
+extern const struct board_counter_field board_counter_fields[BOARD_COUNTER_COUNT];
+
+uint64_t board_counter_get(const struct board_counters *counters,
+                           const struct board_counter_field *field);
 
 struct board *board_new(size_t ring_capacity_snapshots); /* NULL without memory */
 void board_free(struct board *board);                    /* no other user may remain */

@@ -39,6 +39,9 @@ const struct snapshot *snapshot_seal(struct snapshot *building); /* the caller o
 const struct snapshot *snapshot_ref(const struct snapshot *snapshot);
 void snapshot_unref(const struct snapshot *snapshot); /* NULL is allowed */
 
+/* Memory that dropping [snapshot] would give back: itself, and its tops if it is their only holder. */
+size_t snapshot_bytes(const struct snapshot *snapshot);
+
 /* Share of the heap that [entry] retains, 0 to 100: its live bytes over heap_alloc_bytes (as
  * goprof-optimizer defines retained_percent), or over the profile's total if that is larger, so
  * that sampling noise never yields more than 100. */
