@@ -23,4 +23,9 @@ bool sampler_start(struct sampler *sampler, struct error *err) GOPROFD_MUST_CHEC
 void sampler_stop(struct sampler *sampler); /* joins */
 void sampler_free(struct sampler *sampler);
 
+/* When the beat after the one due at [due_ns] is due, seen from [now_ns]: the first of the schedule
+ * that is not more than one interval in the past.  [*missed_beats] gets how many were skipped. */
+uint64_t sampler_next_due_ns(uint64_t due_ns, uint64_t interval_ns, uint64_t now_ns,
+                             uint64_t *missed_beats);
+
 #endif

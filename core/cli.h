@@ -1,0 +1,16 @@
+/* cli.h - the subcommands that run once and exit: ps, heap, allocs.
+ *
+ * Called by main.c on the only thread; print to stdout, errors to stderr, and return the exit
+ * code: 0 fine, 1 the thing asked for failed, 2 wrong usage. */
+#ifndef GOPROFD_CLI_H
+#define GOPROFD_CLI_H
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* goprofd ps */
+int cli_ps(int argc, char **argv);
+
+/* goprofd heap PID [-o FILE], goprofd allocs PID [-o FILE]; argv[0] is the subcommand. */
+int cli_profile(int argc, char **argv);
+
+#endif

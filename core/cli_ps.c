@@ -1,0 +1,118 @@
+/* cli_ps.c - goprofd ps: the Go processes of this host, and whether each can be read. */
+#include "core/cli.h"
+
+#include "core/base/clock.h"
+#include "core/goproc/go_process.h"
+#include "core/store/profile.h"
+#include "core/store/snapshot.h"
+#include "core/store/target_info.h"
+
+struct ps_row {
+    const struct procfs *procfs;
+    size_t shown;
+    size_t unreadable_programs; /* whose executable we may not even open */
+};
+
+static void format_mib(char *out, size_t size, bool known, uint64_t bytes)
+{
+    if (!known)
+        (void)snprintf(out, size, "-");
+    else
+        (void)snprintf(out, size, "%.1f", (double)bytes / (1 << 20));
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static void print_header(void)
+{
+    printf("%-8s %-20s %-12s %9s %9s %10s  %s\n", "PID", "COMMAND", "GO", "RSS MiB", "HEAP MiB",
+           "GOROUTINES", "READABLE");
+}
+
+static void print_row(const struct ps_row *row, pid_t pid, const char *go_version)
+{
+    struct error err = {.code = ERROR_NONE};
+    struct target_facts facts = {0};
+    char rss[16] = "-";
+    char heap[16] = "-";
+    char goroutines[24] = "-";
+    char verdict[ERROR_MESSAGE_MAX_BYTES + 8] = "yes";
+    struct procfs_identity identity = {0};
+    struct error ignored;
+    const bool known = procfs_identity_read(row->procfs, pid, &identity, &ignored);
+    const char *command = known ? identity.comm : "?";
+
+    struct go_process *process = go_process_open(row->procfs, pid, &err);
+    struct snapshot *snapshot = snapshot_begin(clock_realtime_ns(), clock_monotonic_ns());
+    const struct profile *profile = NULL;
+    if (snapshot != NULL) {
+        bool ok = process != NULL && go_process_read(process, snapshot, &profile, &err);
+        const struct snapshot_values *values = &snapshot->values;
+        if (!ok && !SNAPSHOT_HAS(values, rss_bytes))
+            (void)procfs_usage_read(row->procfs, pid, &snapshot->values, &ignored);
+        format_mib(rss, sizeof(rss), SNAPSHOT_HAS(values, rss_bytes), values->rss_bytes);
+        format_mib(heap, sizeof(heap), SNAPSHOT_HAS(values, heap_alloc_bytes),
+                   values->heap_alloc_bytes);
+        if (SNAPSHOT_HAS(values, goroutines))
+            (void)snprintf(goroutines, sizeof(goroutines), "%llu",
+                           (unsigned long long)values->goroutines);
+        if (!ok)
+            (void)snprintf(verdict, sizeof(verdict), "no: %s", err.message);
+        else if (SNAPSHOT_HAS(values, mem_profile_rate) && values->mem_profile_rate == 0)
+            (void)snprintf(verdict, sizeof(verdict),
+                           "yes, but the program switched heap profiling off");
+    }
+    if (process != NULL) {
+        go_process_facts(process, &facts);
+        if (facts.exe != NULL && facts.exe[0] != '\0')
+            command = base_name(facts.exe);
+    }
+    printf("%-8d %-20.20s %-12s %9s %9s %10s  %s\n", (int)pid, command, go_version, rss, heap,
+           goroutines, verdict);
+    profile_unref(profile);
+    snapshot_discard(snapshot);
+    go_process_close(process);
+}
+
+static bool visit_pid(pid_t pid, void *context)
+{
+    struct ps_row *row = context;
+    char go_version[64] = "";
+    struct error err;
+    if (!go_process_probe(row->procfs, pid, go_version, &err)) {
+        if (err.code == ERROR_DENIED)
+            row->unreadable_programs++;
+        return true;
+    }
+    if (row->shown++ == 0)
+        print_header();
+    print_row(row, pid, go_version[0] == '\0' ? "?" : go_version);
+    return true;
+}
+
+int cli_ps(int argc, char **argv)
+{
+    if (argc > 1) {
+        fprintf(stderr, "goprofd ps: unexpected argument '%s'; usage: goprofd ps\n", argv[1]);
+        return EXIT_USAGE;
+    }
+    const struct procfs procfs = {.root = ""};
+    struct ps_row row = {.procfs = &procfs};
+    struct error err;
+    if (!procfs_each_pid(&procfs, visit_pid, &row, &err)) {
+        fprintf(stderr, "goprofd ps: %s\n", err.message);
+        return EXIT_FAILED;
+    }
+    if (row.shown == 0)
+        printf("no Go process found\n");
+    if (row.unreadable_programs > 0)
+        fprintf(stderr,
+                "%zu other processes belong to other users and could not be looked at; run as root "
+                "or with CAP_SYS_PTRACE to see them\n",
+                row.unreadable_programs);
+    return EXIT_FINE;
+}

@@ -1,0 +1,448 @@
+/* main.c - flags, subcommands, and what is wired to what; the only file that sees lua/ and http/.
+ *
+ *   sampler --beats--> board <--reads-- http, engine, capturer
+ *      \--"published"--> engine --capture requests--> capturer <-- http, SIGUSR1
+ *
+ * The main thread owns config and signals (sigwait; no handlers) and the order of start and stop. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "core/base/buffer.h"
+#include "core/base/clock.h"
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/base/mailbox.h"
+#include "core/capture/capture.h"
+#include "core/cli.h"
+#include "core/sampler.h"
+#include "core/store/board.h"
+#include "http/server.h"
+#include "lua/config_file.h"
+#include "lua/engine.h"
+
+enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 10 };
+
+struct flags {
+    const char *config_path; /* NULL: defaults */
+    bool check_only;
+    char *options[FLAG_OPTIONS_MAX + 1]; /* "GOPROF_KEY=VALUE", NULL-ended; owned */
+    size_t option_count;
+};
+
+struct daemon {
+    const struct flags *flags;
+    struct config *config;   /* of the start: sampler and server hold on to it */
+    struct config *reloaded; /* of the last good SIGHUP, used by the rule thread; or NULL */
+    struct mailbox *outcomes; /* of reloads */
+    struct board *board;
+    struct capturer *capturer;
+    struct engine *engine;
+    struct sampler *sampler;
+    struct server *server;
+};
+
+static const char usage_text[] =
+    "usage: goprofd [-c FILE] [-t] [--KEY=VALUE ...]   watch Go processes and serve what is found\n"
+    "       goprofd -t -c FILE                         check config and rules, then exit\n"
+    "       goprofd -version\n"
+    "       goprofd ps                                 list Go processes\n"
+    "       goprofd heap PID [-o FILE]                 write the heap profile of a process (pprof)\n"
+    "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
+    "\n"
+    "signals: SIGHUP reloads config and rules, SIGUSR1 captures profiles now, SIGTERM stops\n"
+    "options (also in config.lua, or as environment GOPROF_KEY):\n";
+
+static void print_help(void)
+{
+    fputs(usage_text, stdout);
+    size_t count = 0;
+    const struct config_option *options = config_options(&count);
+    for (size_t i = 0; i < count; i++)
+        printf("  --%-36s %s (default %s)\n", options[i].key, options[i].help,
+               options[i].default_text[0] == '\0' ? "\"\"" : options[i].default_text);
+}
+
+/* --sampling-interval-ms=500 is stored as GOPROF_SAMPLING_INTERVAL_MS=500: flags and environment
+ * speak through the same door of the config. */
+static bool add_option(struct flags *flags, const char *argument)
+{
+    const char *equals = strchr(argument, '=');
+    if (equals == NULL || equals == argument || flags->option_count == FLAG_OPTIONS_MAX)
+        return false;
+    struct buffer text;
+    buffer_init(&text, 1 << 16);
+    buffer_append_string(&text, "GOPROF_");
+    for (const char *c = argument; c < equals; c++) {
+        const bool lower = *c >= 'a' && *c <= 'z';
+        buffer_append_byte(&text, lower ? (char)(*c - 'a' + 'A') : *c == '-' ? '_' : *c);
+    }
+    buffer_append_string(&text, equals);
+    buffer_append_byte(&text, '\0');
+    size_t length = 0;
+    char *option = buffer_detach(&text, &length);
+    buffer_release(&text);
+    if (option == NULL)
+        return false;
+    flags->options[flags->option_count++] = option;
+    return true;
+}
+
+static int usage_error(const char *argument)
+{
+    fprintf(stderr, "goprofd: unknown or incomplete argument '%s'\n%s(goprofd --help lists them)\n",
+            argument, usage_text);
+    return EXIT_USAGE;
+}
+
+/* Defaults, file, environment, flags, then validation; problems go to stderr. */
+static struct config *load_config(const struct flags *flags, struct buffer *problems)
+{
+    struct config *config = config_new();
+    if (config == NULL) {
+        buffer_append_string(problems, "no memory for the config\n");
+        return NULL;
+    }
+    size_t found = 0;
+    if (flags->config_path != NULL)
+        found += config_file_load(flags->config_path, config, problems);
+    found += config_apply_environment(config, environ, problems);
+    found += config_apply_environment(config, flags->options, problems);
+    if (found == 0)
+        found += config_validate(config, problems);
+    if (found == 0)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+static void print_problems(struct buffer *problems)
+{
+    const char *text = buffer_text(problems);
+    fputs(text != NULL ? text : "goprofd: too many problems to list\n", stderr);
+}
+
+static int check_config(const struct flags *flags)
+{
+    struct buffer problems;
+    buffer_init(&problems, PROBLEMS_MAX_BYTES);
+    struct config *config = load_config(flags, &problems);
+    const bool ok = config != NULL && engine_check(config, &problems) == 0;
+    print_problems(&problems);
+    if (ok)
+        printf("%s: config and rules are fine\n",
+               flags->config_path != NULL ? flags->config_path : "defaults");
+    config_free(config);
+    buffer_release(&problems);
+    return ok ? EXIT_FINE : EXIT_FAILED;
+}
+
+static struct capture_settings capture_settings_of(const struct config *config)
+{
+    return (struct capture_settings){
+        .automatic = config->profile_capture_enabled,
+        .dir = config->profile_capture_dir,
+        .max_files = config->profile_capture_max_files,
+        .min_interval_ns = config->profile_capture_min_interval_sec * CLOCK_NS_PER_S,
+        .on_severities = config->profile_capture_on_severities,
+    };
+}
+
+/* How a reload ended; posted by the rule thread, taken by main. */
+struct reload_outcome {
+    struct message message;
+    bool ok;
+    char problem[512];
+};
+
+static void release_outcome(struct message *message)
+{
+    free(message);
+}
+
+static void post_outcome(void *context, bool ok, const char *problem)
+{
+    struct mailbox *outcomes = context;
+    struct reload_outcome *outcome = calloc(1, sizeof(*outcome));
+    if (outcome == NULL) {
+        log_error(log_msg("no memory to report the outcome of a reload"));
+        return;
+    }
+    outcome->ok = ok;
+    (void)snprintf(outcome->problem, sizeof(outcome->problem), "%.500s",
+                   problem == NULL ? "" : problem);
+    (void)mailbox_post(outcomes, &outcome->message);
+}
+
+/* http asks for a reload of the rules alone; the config file is SIGHUP's business. */
+static void reload_rules(void *context, void (*done)(void *, bool, const char *),
+                         void *done_context)
+{
+    struct daemon *daemon = context;
+    engine_reload(daemon->engine, NULL, done, done_context);
+}
+
+static bool open_capture_dir(const struct config *config, struct error *err)
+{
+    if (capture_dir_check(config->profile_capture_dir, err))
+        return true;
+    if (config->profile_capture_enabled)
+        return error_wrap(err, "profile_capture_dir");
+    /* Nobody asked for captures yet; a manual one will get this error as its answer. */
+    log_debug(log_msg("profile_capture_dir cannot be written"), log_str("reason", err->message));
+    return true;
+}
+
+static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct error *err)
+{
+    const struct config *config = daemon->config;
+    const struct capture_settings captures = capture_settings_of(config);
+
+    daemon->board = board_new((size_t)config->max_history_samples);
+    if (daemon->board == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the board");
+    daemon->outcomes = mailbox_new(4, release_outcome);
+    if (daemon->outcomes == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for a mailbox");
+    if (!open_capture_dir(config, err))
+        return false;
+    daemon->capturer = capturer_new(&captures, daemon->board, err);
+    if (daemon->capturer == NULL)
+        return false;
+    daemon->engine = engine_new(config, daemon->board, daemon->capturer, err);
+    if (daemon->engine == NULL || !engine_load(daemon->engine, problems, err))
+        return false;
+    daemon->sampler = sampler_new(config, daemon->board, err);
+    if (daemon->sampler == NULL)
+        return false;
+    sampler_subscribe(daemon->sampler, engine_inbox(daemon->engine));
+
+    const struct server_wiring wiring = {.config = config,
+                                         .board = daemon->board,
+                                         .capturer = daemon->capturer,
+                                         .reload_rules = reload_rules,
+                                         .reload_context = daemon};
+    daemon->server = server_new(&wiring, err);
+    return daemon->server != NULL && server_start(daemon->server, err) &&
+           capturer_start(daemon->capturer, err) && engine_start(daemon->engine, err) &&
+           sampler_start(daemon->sampler, err);
+}
+
+/* Who asks stops first: http, then what feeds the rules, then the rules, then the writer. */
+static void stop_daemon(struct daemon *daemon)
+{
+    if (daemon->server != NULL)
+        server_stop(daemon->server, daemon->config->shutdown_grace_period_sec * CLOCK_NS_PER_S);
+    if (daemon->sampler != NULL)
+        sampler_stop(daemon->sampler);
+    if (daemon->engine != NULL)
+        engine_stop(daemon->engine);
+    if (daemon->capturer != NULL)
+        capturer_stop(daemon->capturer);
+    server_free(daemon->server);
+    sampler_free(daemon->sampler);
+    engine_free(daemon->engine);
+    capturer_free(daemon->capturer);
+    if (daemon->board != NULL)
+        board_free(daemon->board);
+    config_free(daemon->config);
+    config_free(daemon->reloaded);
+    mailbox_free(daemon->outcomes);
+}
+
+static void log_each_line(const char *message, struct buffer *problems)
+{
+    const char *text = buffer_text(problems);
+    while (text != NULL && *text != '\0') {
+        const size_t length = strcspn(text, "\n");
+        char line[512];
+        (void)snprintf(line, sizeof(line), "%.*s", (int)(length < 500 ? length : 500), text);
+        log_error(log_msg(message), log_str("problem", line));
+        text += length + (text[length] == '\n' ? 1 : 0);
+    }
+}
+
+/* Hands [fresh] to the rule thread and waits for its verdict, so that the config it used before can
+ * be freed.  On failure or silence the old rules run on with the old config. */
+static void reload_engine(struct daemon *daemon, struct config *fresh)
+{
+    engine_reload(daemon->engine, fresh, post_outcome, daemon->outcomes);
+    struct message *message =
+        mailbox_take(daemon->outcomes, clock_monotonic_ns() + RELOAD_WAIT_S * CLOCK_NS_PER_S);
+    if (message == NULL) {
+        /* It may still come to use [fresh], which therefore is never freed. */
+        log_error(log_msg("reload: no answer from the rule thread"),
+                  log_u64("waited_s", RELOAD_WAIT_S));
+        return;
+    }
+    const struct reload_outcome *outcome = (const struct reload_outcome *)(const void *)message;
+    if (outcome->ok) {
+        log_set_level(fresh->log_level);
+        const struct capture_settings captures = capture_settings_of(fresh);
+        capturer_configure(daemon->capturer, &captures);
+        /* Sampler and server were built from the first config, which therefore stays. */
+        config_free(daemon->reloaded);
+        daemon->reloaded = fresh;
+        log_info(log_msg("reloaded"));
+    } else {
+        log_error(log_msg("reload failed; the old rules stay in force"),
+                  log_str("problem", outcome->problem));
+        config_free(fresh);
+    }
+    free(message);
+}
+
+/* SIGHUP: a config or rules with problems change nothing.  What only a restart can change
+ * (listeners, targets, interval) keeps its present value until then. */
+static void reload_daemon(struct daemon *daemon)
+{
+    struct buffer problems;
+    buffer_init(&problems, PROBLEMS_MAX_BYTES);
+    struct config *fresh = load_config(daemon->flags, &problems);
+    if (fresh == NULL)
+        log_each_line("reload failed; the old config stays in force", &problems);
+    else
+        reload_engine(daemon, fresh);
+    buffer_release(&problems);
+}
+
+static void capture_now(struct daemon *daemon)
+{
+    const struct capture_request request = {
+        .reason = CAPTURE_SIGNAL, .message = "SIGUSR1", .severity = SEVERITY_INFO};
+    capturer_request(daemon->capturer, &request);
+}
+
+/* Ends the process if stopping takes longer than the grace period allows. */
+static void *enforce_grace(void *argument)
+{
+    const uint64_t *grace_s = argument;
+    clock_sleep_until_ns(clock_monotonic_ns() + (*grace_s + 1) * CLOCK_NS_PER_S);
+    log_error(log_msg("did not stop within the grace period; giving up"),
+              log_u64("shutdown_grace_period_sec", *grace_s));
+    _exit(EXIT_FAILED);
+}
+
+static void begin_grace(const struct daemon *daemon)
+{
+    static uint64_t grace_s; /* outlives main's frames: the thread is never joined */
+    pthread_t thread;
+    grace_s = daemon->config->shutdown_grace_period_sec;
+    if (pthread_create(&thread, NULL, enforce_grace, &grace_s) == 0)
+        pthread_detach(thread);
+}
+
+static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
+{
+    for (;;) {
+        int signal_number = 0;
+        if (sigwait(signals, &signal_number) != 0)
+            continue;
+        switch (signal_number) {
+        case SIGHUP:
+            log_info(log_msg("SIGHUP: reloading"));
+            reload_daemon(daemon);
+            break;
+        case SIGUSR1:
+            capture_now(daemon);
+            break;
+        default:
+            log_info(log_msg("stopping"), log_i64("signal", signal_number));
+            return;
+        }
+    }
+}
+
+static int run_daemon(const struct flags *flags)
+{
+    struct buffer problems;
+    buffer_init(&problems, PROBLEMS_MAX_BYTES);
+    struct daemon daemon = {.flags = flags};
+    daemon.config = load_config(flags, &problems);
+    if (daemon.config == NULL) {
+        print_problems(&problems);
+        buffer_release(&problems);
+        return EXIT_USAGE;
+    }
+    log_set_level(daemon.config->log_level);
+
+    /* Blocked before any thread exists, so that every thread inherits it and sigwait gets all. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+
+    struct error err = {.code = ERROR_NONE};
+    const bool started = start_daemon(&daemon, &problems, &err);
+    if (started) {
+        log_info(log_msg("goprofd ready"), log_str("version", GOPROFD_VERSION),
+                 log_str("listen", daemon.config->metrics_listen_addr),
+                 log_u64("port", server_port(daemon.server)));
+        wait_for_signals(&daemon, &signals);
+        begin_grace(&daemon);
+    } else {
+        print_problems(&problems);
+        if (err.message[0] != '\0')
+            fprintf(stderr, "goprofd: %s\n", err.message);
+    }
+    stop_daemon(&daemon);
+    buffer_release(&problems);
+    if (started)
+        log_info(log_msg("stopped"));
+    return started ? EXIT_FINE : EXIT_USAGE;
+}
+
+static int parse_flags(int argc, char **argv, struct flags *flags, bool *done)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i];
+        if (strcmp(argument, "-c") == 0 && i + 1 < argc) {
+            flags->config_path = argv[++i];
+        } else if (strcmp(argument, "-t") == 0) {
+            flags->check_only = true;
+        } else if (strcmp(argument, "-version") == 0 || strcmp(argument, "--version") == 0) {
+            printf("goprofd %s\n", GOPROFD_VERSION);
+            *done = true;
+        } else if (strcmp(argument, "-h") == 0 || strcmp(argument, "-help") == 0 ||
+                   strcmp(argument, "--help") == 0) {
+            print_help();
+            *done = true;
+        } else if (strncmp(argument, "--", 2) != 0 || !add_option(flags, argument + 2)) {
+            *done = true;
+            return usage_error(argument);
+        }
+    }
+    return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {
+        {"ps", cli_ps},
+        {"heap", cli_profile},
+        {"allocs", cli_profile},
+    };
+    if (argc > 1) {
+        for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+            if (strcmp(argv[1], commands[i].name) == 0)
+                return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+
+    struct flags flags = {0};
+    bool done = false;
+    int code = parse_flags(argc, argv, &flags, &done);
+    if (!done)
+        code = flags.check_only ? check_config(&flags) : run_daemon(&flags);
+    for (size_t i = 0; i < flags.option_count; i++)
+        free(flags.options[i]);
+    return code;
+}

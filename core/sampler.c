@@ -1,0 +1,172 @@
+/* sampler.c - reads every target each interval and publishes the beat.
+ *
+ *   start ----+----+----+----+---->   beats are due at start + k x interval
+ *             1    2    3 late 5      a beat that overruns runs on; whole missed ones are
+ *                                     skipped and counted, never caught up */
+#include "core/sampler.h"
+
+#include <pthread.h>
+
+#include "core/base/clock.h"
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/base/mailbox.h"
+#include "core/goproc/procfs.h"
+#include "core/store/board.h"
+#include "core/target.h"
+#include "core/target_set.h"
+
+struct sampler {
+    struct board *board;
+    struct mailbox *control; /* nothing is posted yet; closing it ends the thread */
+    struct mailbox *subscriber;
+    struct procfs procfs;
+    struct target_context context;
+    struct target_set *targets;
+    struct target_view *views; /* TARGET_SET_MAX of them, filled anew each beat */
+    uint64_t interval_ns;
+    pthread_t thread;
+    bool started;
+};
+
+static void release_message(struct message *message)
+{
+    free(message);
+}
+
+struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err)
+{
+    struct sampler *sampler = calloc(1, sizeof(*sampler));
+    if (sampler == NULL)
+        goto no_memory;
+    sampler->board = board;
+    sampler->procfs = (struct procfs){.root = ""};
+    sampler->context =
+        (struct target_context){.procfs = &sampler->procfs, .counters = board_counters(board)};
+    sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
+    sampler->control = mailbox_new(1, release_message);
+    sampler->views = calloc(TARGET_SET_MAX, sizeof(*sampler->views));
+    if (sampler->control == NULL || sampler->views == NULL)
+        goto no_memory;
+    sampler->targets = target_set_new(config, &sampler->context, err);
+    if (sampler->targets == NULL)
+        goto fail;
+    return sampler;
+
+no_memory:
+    (void)error_set(err, ERROR_NO_MEMORY, "no memory for the sampler");
+fail:
+    sampler_free(sampler);
+    return NULL;
+}
+
+void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox)
+{
+    sampler->subscriber = inbox;
+}
+
+static void tell_subscriber(const struct sampler *sampler)
+{
+    if (sampler->subscriber == NULL)
+        return;
+    struct message *published = calloc(1, sizeof(*published));
+    if (published == NULL)
+        log_warn(log_msg("no memory to announce a beat; rules skip it"));
+    else
+        (void)mailbox_post(sampler->subscriber, published); /* refused only while stopping */
+}
+
+static void publish(struct sampler *sampler)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
+        if (target_view(target_set_at(sampler->targets, i), &sampler->views[count]))
+            count++;
+    }
+    struct error err;
+    if (!board_publish(sampler->board, sampler->views, count, clock_realtime_ns(), &err))
+        log_error(log_msg("a beat was not published"), log_str("reason", err.message));
+}
+
+static void run_beat(struct sampler *sampler)
+{
+    target_set_refresh(sampler->targets, clock_monotonic_ns());
+    for (size_t i = 0; i < target_set_count(sampler->targets); i++)
+        target_read(target_set_at(sampler->targets, i), clock_monotonic_ns());
+    publish(sampler);
+    tell_subscriber(sampler);
+}
+
+/* Books how late a beat due at [due_ns] begins. */
+static void count_beat(struct board_counters *counters, uint64_t due_ns, uint64_t now_ns)
+{
+    const uint64_t late_ns = now_ns > due_ns ? now_ns - due_ns : 0;
+    atomic_fetch_add_explicit(&counters->sampler_beats, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->sampler_late_ns_total, late_ns, memory_order_relaxed);
+    if (late_ns > atomic_load_explicit(&counters->sampler_late_ns_max, memory_order_relaxed))
+        atomic_store_explicit(&counters->sampler_late_ns_max, late_ns, memory_order_relaxed);
+}
+
+uint64_t sampler_next_due_ns(uint64_t due_ns, uint64_t interval_ns, uint64_t now_ns,
+                             uint64_t *missed_beats)
+{
+    due_ns += interval_ns;
+    *missed_beats = 0;
+    if (now_ns > due_ns) {
+        *missed_beats = (now_ns - due_ns) / interval_ns;
+        due_ns += *missed_beats * interval_ns;
+    }
+    return due_ns;
+}
+
+static void *sampler_main(void *argument)
+{
+    struct sampler *sampler = argument;
+    struct board_counters *counters = board_counters(sampler->board);
+    uint64_t due_ns = clock_monotonic_ns();
+
+    while (!mailbox_is_closed(sampler->control)) {
+        count_beat(counters, due_ns, clock_monotonic_ns());
+        run_beat(sampler);
+        atomic_store_explicit(&counters->sampler_busy_ns, clock_thread_cpu_ns(),
+                              memory_order_relaxed);
+        uint64_t missed = 0;
+        due_ns = sampler_next_due_ns(due_ns, sampler->interval_ns, clock_monotonic_ns(), &missed);
+        if (missed > 0)
+            atomic_fetch_add_explicit(&counters->sampler_late_beats, missed, memory_order_relaxed);
+        struct message *message = mailbox_take(sampler->control, due_ns);
+        if (message != NULL)
+            release_message(message);
+    }
+    return NULL;
+}
+
+bool sampler_start(struct sampler *sampler, struct error *err)
+{
+    const int failed = pthread_create(&sampler->thread, NULL, sampler_main, sampler);
+    if (failed != 0)
+        return error_set(err, ERROR_SYSTEM, "start the sampler thread: %s",
+                         error_errno_text(failed));
+    (void)pthread_setname_np(sampler->thread, "sampler");
+    sampler->started = true;
+    return true;
+}
+
+void sampler_stop(struct sampler *sampler)
+{
+    if (!sampler->started)
+        return;
+    mailbox_close(sampler->control);
+    pthread_join(sampler->thread, NULL);
+    sampler->started = false;
+}
+
+void sampler_free(struct sampler *sampler)
+{
+    if (sampler == NULL)
+        return;
+    target_set_free(sampler->targets);
+    mailbox_free(sampler->control);
+    free(sampler->views);
+    free(sampler);
+}

@@ -1,0 +1,376 @@
+/* target.c - one watched program, as the sampler sees it. */
+#include "core/target.h"
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/goproc/go_process.h"
+#include "core/goproc/procfs.h"
+#include "core/store/board.h"
+#include "core/store/profile.h"
+#include "core/store/snapshot.h"
+
+/* A refused or unsupported process is looked at again after 1, 2, 4, ... 60 seconds: someone may
+ * have granted the capability, or it may only just have started. */
+#define RETRY_FIRST_NS (1 * CLOCK_NS_PER_S)
+#define RETRY_LAST_NS (60 * CLOCK_NS_PER_S)
+
+struct target {
+    const struct target_context *context;
+    char *id;
+    char *name;
+    bool configured;
+    pid_t pid;
+    uint64_t start_ticks; /* of the attached process: the pid alone can be reused */
+    uint64_t generation;
+    struct go_process *process; /* NULL unless it could be opened */
+    enum target_state state;
+    uint64_t state_since_monotonic_ns;
+    uint64_t state_since_realtime_ns;
+    struct error reason;
+    uint64_t retry_at_ns;
+    uint64_t retry_pause_ns;
+    uint64_t sequence;
+    const struct snapshot *snapshot; /* newest; survives the process */
+    const struct profile *profile;
+    const struct tops *tops; /* of [profile] */
+    const struct target_info *info; /* newest; its facts about a lost process are kept */
+    bool info_stale;                /* something changed since [info] was built */
+};
+
+struct target *target_new(const struct target_context *context, const char *id, const char *name,
+                          bool configured)
+{
+    struct target *target = calloc(1, sizeof(*target));
+    if (target == NULL)
+        return NULL;
+    target->context = context;
+    target->configured = configured;
+    target->state = TARGET_WAITING;
+    target->state_since_realtime_ns = clock_realtime_ns();
+    target->id = strdup(id);
+    target->name = strdup(name);
+    if (target->id == NULL || target->name == NULL) {
+        target_free(target);
+        return NULL;
+    }
+    return target;
+}
+
+void target_free(struct target *target)
+{
+    if (target == NULL)
+        return;
+    go_process_close(target->process);
+    snapshot_unref(target->snapshot);
+    profile_unref(target->profile);
+    tops_unref(target->tops);
+    target_info_unref(target->info);
+    free(target->id);
+    free(target->name);
+    free(target);
+}
+
+const char *target_id(const struct target *target)
+{
+    return target->id;
+}
+
+const char *target_name(const struct target *target)
+{
+    return target->name;
+}
+
+bool target_is_configured(const struct target *target)
+{
+    return target->configured;
+}
+
+enum target_state target_get_state(const struct target *target)
+{
+    return target->state;
+}
+
+pid_t target_pid(const struct target *target)
+{
+    return target->pid;
+}
+
+uint64_t target_state_since_ns(const struct target *target)
+{
+    return target->state_since_monotonic_ns;
+}
+
+
+static void set_state(struct target *target, enum target_state state, const struct error *reason,
+                      uint64_t now_monotonic_ns)
+{
+    static const struct error none = {.code = ERROR_NONE};
+    if (reason == NULL)
+        reason = &none;
+    const bool same_state = target->state == state;
+    if (same_state && strcmp(target->reason.message, reason->message) == 0)
+        return;
+
+    target->reason = *reason;
+    target->info_stale = true;
+    if (same_state)
+        return;
+    target->state = state;
+    target->state_since_monotonic_ns = now_monotonic_ns;
+    target->state_since_realtime_ns = clock_realtime_ns();
+    if (state == TARGET_UP)
+        log_info(log_msg("target up"), log_str("target", target->id), log_i64("pid", target->pid));
+    else
+        log_warn(log_msg("target not readable"), log_str("target", target->id),
+                 log_i64("pid", target->pid), log_str("state", target_state_name(state)),
+                 log_str("reason", target->reason.message));
+}
+
+void target_set_waiting(struct target *target, const char *reason, uint64_t now_monotonic_ns)
+{
+    struct error why;
+    (void)error_set(&why, ERROR_NOT_FOUND, "%s", reason);
+    set_state(target, TARGET_WAITING, &why, now_monotonic_ns);
+}
+
+static enum target_state state_of_error(enum error_code code)
+{
+    switch (code) {
+    case ERROR_GONE:
+    case ERROR_NOT_FOUND:
+        return TARGET_GONE;
+    case ERROR_DENIED:
+        return TARGET_DENIED;
+    case ERROR_UNSUPPORTED:
+    case ERROR_CORRUPT:
+        return TARGET_UNSUPPORTED;
+    default:
+        return TARGET_FAILING;
+    }
+}
+
+static void detach(struct target *target)
+{
+    go_process_close(target->process);
+    target->process = NULL;
+}
+
+static void schedule_retry(struct target *target, uint64_t now_monotonic_ns)
+{
+    target->retry_pause_ns =
+        target->retry_pause_ns == 0 ? RETRY_FIRST_NS : target->retry_pause_ns * 2;
+    if (target->retry_pause_ns > RETRY_LAST_NS)
+        target->retry_pause_ns = RETRY_LAST_NS;
+    target->retry_at_ns = now_monotonic_ns + target->retry_pause_ns;
+}
+
+/* Opens the process of target->pid; on failure the state says why and when to try again. */
+static void open_process(struct target *target, uint64_t now_monotonic_ns)
+{
+    struct error err;
+    target->process = go_process_open(target->context->procfs, target->pid, &err);
+    target->info_stale = true;
+    if (target->process != NULL) {
+        target->retry_pause_ns = 0;
+        return;
+    }
+    const enum target_state state = state_of_error(err.code);
+    set_state(target, state, &err, now_monotonic_ns);
+    schedule_retry(target, now_monotonic_ns);
+}
+
+void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns)
+{
+    detach(target);
+    target->pid = pid;
+    target->generation++;
+    target->retry_pause_ns = 0;
+    struct procfs_identity identity;
+    struct error err;
+    if (!procfs_identity_read(target->context->procfs, pid, &identity, &err)) {
+        set_state(target, state_of_error(err.code), &err, now_monotonic_ns);
+        return;
+    }
+    target->start_ticks = identity.start_ticks;
+    open_process(target, now_monotonic_ns);
+}
+
+/* The process is no longer there, or its pid names another one. */
+static void lose_process(struct target *target, const struct error *why, uint64_t now_monotonic_ns)
+{
+    detach(target);
+    set_state(target, TARGET_GONE, why, now_monotonic_ns);
+    target->pid = 0;
+    target->info_stale = true;
+}
+
+static bool same_process_still(struct target *target, struct error *err)
+{
+    struct procfs_identity identity;
+    if (!procfs_identity_read(target->context->procfs, target->pid, &identity, err))
+        return false;
+    if (identity.start_ticks != target->start_ticks)
+        return error_set(err, ERROR_GONE, "pid %d now names another process", (int)target->pid);
+    if (identity.state == 'Z' || identity.state == 'X')
+        return error_set(err, ERROR_GONE, "process %d exited", (int)target->pid);
+    return true;
+}
+
+static void take_profile(struct target *target, const struct profile *profile)
+{
+    if (profile == target->profile) {
+        profile_unref(profile); /* still the one of last time: one hold is enough */
+        return;
+    }
+    profile_unref(target->profile);
+    tops_unref(target->tops);
+    target->profile = profile;
+    target->tops = profile == NULL ? NULL : tops_new(profile, GROUP_TYPE_TAG, SNAPSHOT_TOP_MAX);
+}
+
+static void fill_profile_values(struct snapshot_values *values, const struct profile *profile)
+{
+    SNAPSHOT_SET(values, profile_sites, profile->entry_count);
+    SNAPSHOT_SET(values, profile_inuse_bytes, (uint64_t)profile->totals.inuse_bytes);
+    SNAPSHOT_SET(values, profile_inuse_objects, (uint64_t)profile->totals.inuse_objects);
+    SNAPSHOT_SET(values, profile_alloc_bytes, (uint64_t)profile->totals.alloc_bytes);
+    SNAPSHOT_SET(values, profile_alloc_objects, (uint64_t)profile->totals.alloc_objects);
+}
+
+static void publish_snapshot(struct target *target, struct snapshot *building)
+{
+    building->sequence = ++target->sequence;
+    building->generation = target->generation;
+    building->tops = target->tops == NULL ? NULL : tops_ref(target->tops);
+    snapshot_unref(target->snapshot);
+    target->snapshot = snapshot_seal(building);
+}
+
+static void count_read(struct board_counters *counters, const struct snapshot_values *values,
+                       bool ok)
+{
+    atomic_fetch_add_explicit(&counters->reads, 1, memory_order_relaxed);
+    if (!ok)
+        atomic_fetch_add_explicit(&counters->reads_failed, 1, memory_order_relaxed);
+    if (SNAPSHOT_HAS(values, read_bytes))
+        atomic_fetch_add_explicit(&counters->read_bytes, values->read_bytes, memory_order_relaxed);
+    if (SNAPSHOT_HAS(values, read_retries))
+        atomic_fetch_add_explicit(&counters->read_retries, values->read_retries,
+                                  memory_order_relaxed);
+}
+
+static void read_go(struct target *target, struct snapshot *building, uint64_t now_monotonic_ns)
+{
+    struct error err = {.code = ERROR_NONE};
+    const struct profile *profile = NULL;
+    const bool ok = go_process_read(target->process, building, &profile, &err);
+    SNAPSHOT_SET(&building->values, read_duration_ns, clock_monotonic_ns() - now_monotonic_ns);
+    count_read(target->context->counters, &building->values, ok);
+
+    if (ok) {
+        take_profile(target, profile);
+        if (target->profile != NULL)
+            fill_profile_values(&building->values, target->profile);
+        set_state(target, TARGET_UP, NULL, now_monotonic_ns);
+        publish_snapshot(target, building);
+        return;
+    }
+    snapshot_discard(building);
+    if (err.code == ERROR_BUSY)
+        atomic_fetch_add_explicit(&target->context->counters->reads_given_up, 1,
+                                  memory_order_relaxed);
+    if (err.code == ERROR_GONE) {
+        struct error check;
+        detach(target);
+        if (same_process_still(target, &check)) /* it has called exec: another program now */
+            target_attach(target, target->pid, now_monotonic_ns);
+        else
+            lose_process(target, &err, now_monotonic_ns);
+        return;
+    }
+    set_state(target, err.code == ERROR_DENIED ? TARGET_DENIED : TARGET_FAILING, &err,
+              now_monotonic_ns);
+}
+
+/* What the kernel tells about a process whose Go runtime cannot be read. */
+static void read_kernel_only(struct target *target, struct snapshot *building,
+                             uint64_t now_monotonic_ns)
+{
+    struct error err;
+    if (!same_process_still(target, &err) ||
+        !procfs_usage_read(target->context->procfs, target->pid, &building->values, &err)) {
+        snapshot_discard(building);
+        if (err.code == ERROR_GONE || err.code == ERROR_NOT_FOUND)
+            lose_process(target, &err, now_monotonic_ns);
+        return;
+    }
+    building->partial = true;
+    building->partial_reason = "only what the kernel tells: the Go runtime could not be read";
+    SNAPSHOT_SET(&building->values, read_duration_ns, clock_monotonic_ns() - now_monotonic_ns);
+    publish_snapshot(target, building);
+}
+
+void target_read(struct target *target, uint64_t now_monotonic_ns)
+{
+    if (target->pid == 0)
+        return;
+    if (target->process == NULL && now_monotonic_ns >= target->retry_at_ns)
+        open_process(target, now_monotonic_ns);
+
+    struct snapshot *building = snapshot_begin(clock_realtime_ns(), now_monotonic_ns);
+    if (building == NULL) {
+        struct error err;
+        (void)error_set(&err, ERROR_NO_MEMORY, "no memory for a snapshot");
+        set_state(target, TARGET_FAILING, &err, now_monotonic_ns);
+        return;
+    }
+    if (target->process != NULL)
+        read_go(target, building, now_monotonic_ns);
+    else
+        read_kernel_only(target, building, now_monotonic_ns);
+}
+
+/* What was learned of a process stays known after it is gone: who looks then wants it most. */
+static const struct target_info *build_info(const struct target *target)
+{
+    struct target_facts facts = {0};
+    const char *cmdline = NULL;
+    size_t cmdline_length = 0;
+
+    if (target->process != NULL) {
+        go_process_facts(target->process, &facts);
+        cmdline = go_process_cmdline(target->process, &cmdline_length);
+    } else if (target->info != NULL && target->info->facts.generation == target->generation) {
+        facts = target->info->facts;
+        cmdline = target->info->cmdline;
+        cmdline_length = target->info->cmdline_length;
+    }
+    facts.id = target->id;
+    facts.name = target->name;
+    facts.source = SOURCE_PROCESS;
+    facts.state = target->state;
+    facts.reason = target->reason.message;
+    facts.reason_code = target->reason.code;
+    facts.state_since_realtime_ns = target->state_since_realtime_ns;
+    facts.generation = target->generation;
+    facts.pid = target->pid;
+    if (facts.start_ticks == 0)
+        facts.start_ticks = target->start_ticks;
+    return target_info_new(&facts, cmdline, cmdline_length);
+}
+
+bool target_view(struct target *target, struct target_view *view)
+{
+    if (target->info == NULL || target->info_stale) {
+        const struct target_info *fresh = build_info(target);
+        if (fresh == NULL)
+            return false;
+        target_info_unref(target->info);
+        target->info = fresh;
+        target->info_stale = false;
+    }
+    view->info = target_info_ref(target->info);
+    view->snapshot = target->snapshot == NULL ? NULL : snapshot_ref(target->snapshot);
+    view->profile = target->profile == NULL ? NULL : profile_ref(target->profile);
+    return true;
+}

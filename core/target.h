@@ -1,0 +1,56 @@
+/* target.h - one watched program, as the sampler sees it: its source, state and newest facts.
+ *
+ * A target outlives the process behind it: when the process exits the target is "gone" and
+ * keeps its last snapshot; when another one appears under the same name it is attached and the
+ * generation rises.  Owned by the sampler thread; only what target_view() hands out is shared.
+ *
+ *   new -> waiting --attach--> up <-> failing --exit--> gone --attach--> up (generation + 1)
+ *                        \-> denied, unsupported: what the kernel tells, retried with backoff */
+#ifndef GOPROFD_TARGET_H
+#define GOPROFD_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/error.h"
+#include "core/store/target_info.h"
+
+struct board_counters;
+struct config_target;
+struct procfs;
+struct target;
+struct target_view;
+
+/* What a target needs of its surroundings; outlives every target. */
+struct target_context {
+    const struct procfs *procfs;
+    struct board_counters *counters;
+};
+
+struct target *target_new(const struct target_context *context, const char *id, const char *name,
+                          bool configured); /* NULL without memory */
+void target_free(struct target *target);    /* NULL is allowed */
+
+const char *target_id(const struct target *target);
+const char *target_name(const struct target *target);
+bool target_is_configured(const struct target *target); /* named in the config: never forgotten */
+enum target_state target_get_state(const struct target *target);
+pid_t target_pid(const struct target *target); /* 0 while no process is attached */
+uint64_t target_state_since_ns(const struct target *target); /* monotonic */
+
+/* Connects [target] to a process.  Success or not, the target then has that pid and a state with a
+ * reason; a refused or unsupported process is tried again with growing pauses. */
+void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns);
+
+/* Says why nothing is attached ("no process matches ..."); for configured targets. */
+void target_set_waiting(struct target *target, const char *reason, uint64_t now_monotonic_ns);
+
+/* One beat: reads the process, seals a snapshot, updates the state. */
+void target_read(struct target *target, uint64_t now_monotonic_ns);
+
+/* Fills [view] with one hold on each; false without memory for a new info. */
+bool target_view(struct target *target, struct target_view *view);
+
+#endif

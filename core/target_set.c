@@ -1,0 +1,286 @@
+/* target_set.c - matches the config's targets to running processes. */
+#include "core/target_set.h"
+
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/goproc/discover.h"
+#include "core/goproc/go_process.h"
+#include "core/goproc/procfs.h"
+#include "core/target.h"
+
+enum {
+    TARGET_ID_MAX_BYTES = 128,
+    TARGET_GONE_MAX = 64, /* discovered targets whose process exited, kept for their history */
+};
+
+struct target_set {
+    const struct config *config;
+    const struct target_context *context;
+    struct discover *discover;
+    uint64_t now_monotonic_ns; /* of the refresh under way */
+    bool full_logged;
+    size_t count;
+    struct target *targets[TARGET_SET_MAX];
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Names come from file names: keep what is safe in labels, paths and URLs. */
+static void copy_name(char out[TARGET_ID_MAX_BYTES], const char *name)
+{
+    static const char deleted[] = " (deleted)";
+    size_t length = strlen(name);
+    if (length > sizeof(deleted) - 1 && strcmp(name + length - (sizeof(deleted) - 1), deleted) == 0)
+        length -= sizeof(deleted) - 1;
+    if (length > TARGET_ID_MAX_BYTES - 8) /* room for "-1024" */
+        length = TARGET_ID_MAX_BYTES - 8;
+    for (size_t i = 0; i < length; i++) {
+        const char c = name[i];
+        const bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        out[i] = safe ? c : '_';
+    }
+    out[length] = '\0';
+    if (length == 0 || strcmp(out, ".") == 0 || strcmp(out, "..") == 0) {
+        out[0] = 'x';
+        out[1] = '\0';
+    }
+}
+
+static struct target *find_id(struct target_set *set, const char *id)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (strcmp(target_id(set->targets[i]), id) == 0)
+            return set->targets[i];
+    }
+    return NULL;
+}
+
+static bool is_watched(const struct target_set *set, pid_t pid)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (target_pid(set->targets[i]) == pid)
+            return true;
+    }
+    return false;
+}
+
+static struct target *add_target(struct target_set *set, const char *id, const char *name,
+                                 bool configured)
+{
+    if (set->count == TARGET_SET_MAX) {
+        if (!set->full_logged)
+            log_warn(log_msg("too many targets: further processes are not watched"),
+                     log_u64("limit", TARGET_SET_MAX));
+        set->full_logged = true;
+        return NULL;
+    }
+    struct target *target = target_new(set->context, id, name, configured);
+    if (target != NULL)
+        set->targets[set->count++] = target;
+    return target;
+}
+
+/* The target that a new process called [name] becomes: the first of name, name-2, name-3 ...
+ * that has no process, be it new or left behind by one that exited. */
+static struct target *slot_for(struct target_set *set, const char *name, bool configured)
+{
+    char id[TARGET_ID_MAX_BYTES];
+    for (unsigned number = 1; number <= TARGET_SET_MAX; number++) {
+        if (number == 1)
+            (void)snprintf(id, sizeof(id), "%s", name);
+        else if (snprintf(id, sizeof(id), "%.*s-%u", TARGET_ID_MAX_BYTES - 8, name, number) < 0)
+            return NULL;
+        struct target *present = find_id(set, id);
+        if (present == NULL)
+            return add_target(set, id, name, configured && number == 1);
+        if (target_pid(present) == 0)
+            return present;
+    }
+    return NULL;
+}
+
+static void attach(struct target_set *set, const char *name, pid_t pid, bool configured)
+{
+    char safe[TARGET_ID_MAX_BYTES];
+    copy_name(safe, name);
+    struct target *target = slot_for(set, safe, configured);
+    if (target == NULL)
+        return;
+    target_attach(target, pid, set->now_monotonic_ns);
+}
+
+static bool is_excluded(const struct config_target *entry, const char *exe)
+{
+    for (size_t i = 0; i < entry->exclude_count; i++) {
+        if (discover_glob_matches(entry->exclude[i], exe))
+            return true;
+    }
+    return false;
+}
+
+/* Judges one process that no target has yet. */
+static enum discover_verdict visit(pid_t pid, uint64_t start_ticks, void *context)
+{
+    (void)start_ticks; /* target_attach reads it again, together with the rest */
+    struct target_set *set = context;
+    if (pid == getpid() || is_watched(set, pid))
+        return DISCOVER_REMEMBER;
+
+    char exe[PROCFS_PATH_MAX_BYTES];
+    struct error err;
+    if (!procfs_exe_read(set->context->procfs, pid, exe, &err))
+        return err.code == ERROR_DENIED ? DISCOVER_REMEMBER : DISCOVER_ASK_AGAIN;
+
+    for (size_t i = 0; i < set->config->target_count; i++) {
+        const struct config_target *entry = &set->config->targets[i];
+        if (entry->kind == CONFIG_TARGET_EXE && discover_glob_matches(entry->exe, exe)) {
+            attach(set, entry->name != NULL ? entry->name : base_name(exe), pid, true);
+            return DISCOVER_REMEMBER;
+        }
+        if (entry->kind == CONFIG_TARGET_DISCOVER && !is_excluded(entry, exe)) {
+            char go_version[64];
+            if (go_process_probe(set->context->procfs, pid, go_version, &err)) {
+                attach(set, entry->name != NULL ? entry->name : base_name(exe), pid, false);
+                return DISCOVER_REMEMBER;
+            }
+            if (err.code == ERROR_GONE)
+                return DISCOVER_ASK_AGAIN;
+        }
+    }
+    return DISCOVER_REMEMBER;
+}
+
+static bool is_named(const struct config_target *entry)
+{
+    return entry->kind == CONFIG_TARGET_PID || entry->name != NULL;
+}
+
+/* The id of an entry that is a target from the start. */
+static void copy_entry_id(char out[TARGET_ID_MAX_BYTES], const struct config_target *entry)
+{
+    if (entry->name != NULL)
+        copy_name(out, entry->name);
+    else
+        (void)snprintf(out, TARGET_ID_MAX_BYTES, "pid-%d", (int)entry->pid);
+}
+
+/* Processes named by pid are attached once: after the exit that number means somebody else. */
+static void attach_configured_pids(struct target_set *set)
+{
+    for (size_t i = 0; i < set->config->target_count; i++) {
+        const struct config_target *entry = &set->config->targets[i];
+        if (entry->kind != CONFIG_TARGET_PID)
+            continue;
+        char id[TARGET_ID_MAX_BYTES];
+        copy_entry_id(id, entry);
+        struct target *target = find_id(set, id);
+        if (target != NULL && target_get_state(target) == TARGET_WAITING)
+            target_attach(target, entry->pid, set->now_monotonic_ns);
+    }
+}
+
+static void remove_at(struct target_set *set, size_t index)
+{
+    target_free(set->targets[index]);
+    set->count--;
+    memmove(&set->targets[index], &set->targets[index + 1],
+            (set->count - index) * sizeof(set->targets[0]));
+}
+
+/* A discovered target whose process exited is kept for the retention window, so that its last
+ * history can be looked at; build tools that come and go must not pile up beyond a few. */
+static void forget_gone(struct target_set *set)
+{
+    const uint64_t keep_ns = set->config->retention_window_sec * CLOCK_NS_PER_S;
+    size_t gone = 0;
+    for (size_t i = set->count; i-- > 0;) {
+        const struct target *target = set->targets[i];
+        if (target_is_configured(target) || target_pid(target) != 0)
+            continue;
+        const uint64_t gone_ns = set->now_monotonic_ns - target_state_since_ns(target);
+        if (gone_ns > keep_ns || ++gone > TARGET_GONE_MAX)
+            remove_at(set, i);
+    }
+}
+
+void target_set_refresh(struct target_set *set, uint64_t now_monotonic_ns)
+{
+    struct error err;
+    set->now_monotonic_ns = now_monotonic_ns;
+    attach_configured_pids(set);
+    if (!discover_scan(set->discover, now_monotonic_ns, visit, set, &err))
+        log_warn(log_msg("looking for processes failed"), log_str("reason", err.message));
+    forget_gone(set);
+}
+
+/* Every named entry of the config is a target from the start, so that one that is missing shows. */
+static bool add_configured(struct target_set *set, struct error *err)
+{
+    for (size_t i = 0; i < set->config->target_count; i++) {
+        const struct config_target *entry = &set->config->targets[i];
+        if (entry->kind == CONFIG_TARGET_DISCOVER || !is_named(entry))
+            continue;
+        char id[TARGET_ID_MAX_BYTES];
+        copy_entry_id(id, entry);
+        struct target *target = add_target(set, id, entry->name != NULL ? entry->name : id, true);
+        if (target == NULL)
+            return error_set(err, ERROR_NO_MEMORY, "no memory for target %s", id);
+        char why[TARGET_ID_MAX_BYTES + 64];
+        if (entry->kind == CONFIG_TARGET_PID)
+            (void)snprintf(why, sizeof(why), "pid %d was not looked at yet", (int)entry->pid);
+        else
+            (void)snprintf(why, sizeof(why), "no running process matches exe '%.100s'", entry->exe);
+        target_set_waiting(target, why, 0);
+    }
+    return true;
+}
+
+struct target_set *target_set_new(const struct config *config,
+                                  const struct target_context *context, struct error *err)
+{
+    struct target_set *set = calloc(1, sizeof(*set));
+    if (set == NULL)
+        goto no_memory;
+    set->config = config;
+    set->context = context;
+    set->discover = discover_new(context->procfs);
+    if (set->discover == NULL)
+        goto no_memory;
+    if (!add_configured(set, err))
+        goto fail;
+    return set;
+
+no_memory:
+    (void)error_set(err, ERROR_NO_MEMORY, "no memory for the targets");
+fail:
+    target_set_free(set);
+    return NULL;
+}
+
+void target_set_free(struct target_set *set)
+{
+    if (set == NULL)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        target_free(set->targets[i]);
+    discover_free(set->discover);
+    free(set);
+}
+
+size_t target_set_count(const struct target_set *set)
+{
+    return set->count;
+}
+
+struct target *target_set_at(struct target_set *set, size_t index)
+{
+    return set->targets[index];
+}
