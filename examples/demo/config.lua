@@ -1,0 +1,15 @@
+-- The configuration that run.sh starts goprofd with.  Addresses and folders that differ from run
+-- to run come from the environment (GOPROF_METRICS_LISTEN_ADDR, GOPROF_PROFILE_CAPTURE_DIR), which
+-- overrides this file.  examples/config/goprofd.lua explains every key.
+return {
+  -- Twice a second: the tour is short.  The default, once a second, is right for a server.
+  sampling_interval_ms = 500,
+
+  -- Watch one program.  Without this line goprofd watches every Go process it may read.
+  targets = { { name = "demo-shop", exe = "demo-shop" } },
+
+  -- Keep a heap profile when a critical alert opens, at most one a minute.
+  profile_capture_enabled = true,
+  profile_capture_on_severities = { "critical" },
+  profile_capture_min_interval_sec = 60,
+}

@@ -1,0 +1,3 @@
+module goprofd.example/demo
+
+go 1.19
