@@ -51,6 +51,9 @@ struct procfs_maps {
 
 bool procfs_identity_read(const struct procfs *fs, pid_t pid, struct procfs_identity *identity,
                           struct error *err) GOPROFD_MUST_CHECK;
+/* Only the start time: one file, for "is this still the same process?" around a read. */
+bool procfs_start_ticks_read(const struct procfs *fs, pid_t pid, uint64_t *start_ticks,
+                             struct error *err) GOPROFD_MUST_CHECK;
 bool procfs_parse_start_time(const char *stat_line, uint64_t *ticks, struct error *err)
     GOPROFD_MUST_CHECK;
 
@@ -80,6 +83,9 @@ bool procfs_cgroup_read(const struct procfs *fs, pid_t pid, char path[PROCFS_PAT
 /* Calls [visit] for each numeric entry of /proc; stops when it returns false. */
 bool procfs_each_pid(const struct procfs *fs, bool (*visit)(pid_t pid, void *context),
                      void *context, struct error *err) GOPROFD_MUST_CHECK;
+
+/* The pid that a directory of /proc is named after; false for any other name. */
+bool procfs_parse_pid(const char *name, pid_t *pid);
 
 /* Why reading memory of [pid] may be refused to us, in words with the cure: other uid without
  * CAP_SYS_PTRACE, Yama scope N, not dumpable, another user namespace, hidepid.  For ERROR_DENIED. */

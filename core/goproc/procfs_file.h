@@ -1,0 +1,56 @@
+/* procfs_file.h - reading small kernel files under a root; for the procfs_*.c files only.
+ *
+ * Below the errors for people: these hand back an errno value, so that procfs_explain_denied
+ * can read files without explaining itself. */
+#ifndef GOPROFD_GOPROC_PROCFS_FILE_H
+#define GOPROFD_GOPROC_PROCFS_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/buffer.h"
+#include "core/base/error.h"
+#include "core/goproc/procfs.h"
+
+/* Files whose length a hostile process can stretch: "Groups:" of status may list 65536 ids. */
+#define PROCFS_STATUS_MAX_BYTES ((size_t)1 << 20)
+
+/* Writes ROOT/RELATIVE; false if it does not fit. */
+bool procfs_path(const struct procfs *fs, char out[PROCFS_PATH_MAX_BYTES], const char *relative);
+
+/* Appends the whole file, terminated.  Returns 0, or an errno value; EFBIG when the buffer's cap
+ * is reached: what fitted is then in [out]. */
+int procfs_load(const struct procfs *fs, const char *relative, struct buffer *out);
+
+/* The same for proc/PID/NAME, with a message for people: ERROR_GONE, ERROR_DENIED with the
+ * cure, ERROR_LIMIT, ERROR_SYSTEM. */
+bool procfs_load_pid(const struct procfs *fs, pid_t pid, const char *name, struct buffer *out,
+                     struct error *err) GOPROFD_MUST_CHECK;
+
+/* Turns the errno of a failed access to proc/PID/NAME into [err]; returns false. */
+bool procfs_pid_error(const struct procfs *fs, pid_t pid, const char *name, int errno_value,
+                      struct error *err);
+
+/* What follows [key] in the line of [text] that starts with it, blanks skipped; or NULL. */
+const char *procfs_line(const char *text, const char *key);
+
+/* Reads the decimal number that follows [key]; false if there is none. */
+bool procfs_line_u64(const char *text, const char *key, uint64_t *value);
+
+/* proc/PID/stat, as far as we need it. */
+struct procfs_stat {
+    char comm[64];
+    char state;
+    uint64_t user_ticks;
+    uint64_t system_ticks;
+    uint64_t threads;
+    uint64_t start_ticks;
+};
+bool procfs_stat_parse(const char *line, struct procfs_stat *stat, struct error *err)
+    GOPROFD_MUST_CHECK;
+
+uint64_t procfs_ticks_to_ns(uint64_t ticks);
+
+#endif
