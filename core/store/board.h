@@ -99,7 +99,8 @@ struct board_counters *board_counters(struct board *board);
 
 /* Publishes one beat.  [views]: all targets now watched; their holds are taken over, also on
  * failure.  Each view whose snapshot is newer than its ring's newest is pushed into the ring of its
- * id.  Rings of ids that are not in [views] are dropped. */
+ * id.  Rings of ids that are not in [views] are dropped.  One thread publishes.  False with
+ * ERROR_NO_MEMORY or, if two views have one id, ERROR_USAGE: the last page then stays. */
 bool board_publish(struct board *board, const struct target_view *views, size_t count,
                    uint64_t realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
 
@@ -117,7 +118,8 @@ size_t board_history(struct board *board, const char *id, uint64_t since_realtim
                      uint64_t until_realtime_ns, const struct snapshot **out, size_t max,
                      bool *found);
 
-void board_publish_findings(struct board *board, const struct finding_set *set); /* takes over */
+/* Takes over the hold; NULL leaves the last set in place. */
+void board_publish_findings(struct board *board, const struct finding_set *set);
 const struct finding_set *board_findings(struct board *board); /* never NULL: maybe empty */
 
 void board_publish_rules(struct board *board, const struct rules_report *report); /* takes over */

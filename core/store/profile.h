@@ -52,14 +52,17 @@ struct profile {
  * [sites].  NULL without memory.  The builder fills the members and entries. */
 struct profile *profile_begin(struct site_table *sites, size_t capacity);
 
-/* Scales one bucket's counters into [entry] (all but `site`).  [factor_alloc_bytes] etc. follow
- * pprof: see profile.c.  Go <= 1.26 and 1.27 differ in rounding: [size_exact] is true for 1.27+. */
+/* One bucket's counters as the runtime keeps them. */
 struct profile_raw {
     uint64_t allocs;
     uint64_t frees;
-    uint64_t alloc_bytes;
+    uint64_t alloc_bytes; /* unused when [size_exact] */
     uint64_t free_bytes;
 };
+
+/* Scales [raw] into [entry] (all but `site`), bit for bit as pprof does: see profile_scale.c.
+ * [size_exact]: by the rule of Go 1.27 and later (from [object_bytes]) instead of that of
+ * 1.26 and earlier (from the byte counters). */
 void profile_scale(struct profile_entry *entry, const struct profile_raw *raw,
                    uint64_t object_bytes, int64_t rate, bool size_exact);
 
@@ -77,7 +80,7 @@ bool group_by_parse(const char *text, enum group_by *by); /* "type_tag", "site",
 struct top_entry {
     const char *type_name; /* "" where the grouping leaves it out */
     const char *tag;
-    const char *package;     /* of the largest site's blamed function; interned in the table */
+    const char *package;     /* of the largest site's blamed function */
     const struct site *site; /* the largest of the group, for function, file and line */
     int64_t alloc_objects;
     int64_t alloc_bytes;
@@ -96,9 +99,11 @@ struct tops {
     struct top_entry *retentions;  /* descending by inuse_bytes; zero ones left out */
 };
 
-/* NULL without memory.  [limit]: most entries in each list. */
+/* NULL without memory.  [limit]: most entries in each list.  Ties are broken by name, so that
+ * equal profiles give equal lists.  Any thread. */
 const struct tops *tops_new(const struct profile *profile, enum group_by by, size_t limit);
 const struct tops *tops_ref(const struct tops *tops);
 void tops_unref(const struct tops *tops); /* NULL is allowed */
+size_t tops_bytes(const struct tops *tops); /* without the site table */
 
 #endif

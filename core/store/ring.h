@@ -18,11 +18,14 @@ struct ring;
 struct ring *ring_new(size_t capacity_snapshots); /* NULL without memory */
 void ring_free(struct ring *ring);                /* drops all holds; NULL is allowed */
 
-/* Makes sure that the next push needs no memory: called outside the board's lock. */
+/* Makes sure that the next push needs no memory.  Called by the pushing thread outside the board's
+ * lock, while others may read: what they see does not change before the push.  False without
+ * memory. */
 bool ring_make_room(struct ring *ring);
 
 /* Takes over the caller's hold on [snapshot].  Returns the one it pushed out, or NULL; drop that
- * after unlocking.  If room for it was never made the oldest goes early. */
+ * after unlocking.  If room for it was never made the oldest goes early (with no slot at all, that
+ * is [snapshot] itself). */
 const struct snapshot *ring_push(struct ring *ring, const struct snapshot *snapshot);
 
 size_t ring_count(const struct ring *ring);
@@ -33,7 +36,8 @@ size_t ring_capacity(const struct ring *ring);
 const struct snapshot *ring_at(const struct ring *ring, size_t index);
 const struct snapshot *ring_newest(const struct ring *ring);
 
-/* First index whose realtime_ns is >= [realtime_ns]; ring_count() if none. */
+/* First index whose realtime_ns is >= [realtime_ns]; ring_count() if none.  Looks at each: the
+ * system's clock may have been set back between two snapshots. */
 size_t ring_find_time(const struct ring *ring, uint64_t realtime_ns);
 
 #endif

@@ -47,7 +47,9 @@ struct site {
     const char *primitive; /* how: "runtime.growslice", ...; "" if the stack does not say */
     const char *type_name; /* allocated Go type, or "unknown" */
     const char *tag;       /* on whose behalf: for now the function of [blame] */
-    const struct frame *blame; /* innermost frame outside the runtime and standard library */
+    const struct frame *blame; /* innermost frame outside the runtime and standard library; the
+                                * innermost visible one if all are inside */
+    const char *package;       /* of blame's function: "net/http"; "" if it has none */
 };
 
 /* A file mapping of the target, for the pprof Mapping messages. */
@@ -89,7 +91,9 @@ size_t site_table_bytes(const struct site_table *table);
  * "net/http.(*Server).Serve", "github.com/a/b.v2" of "github.com/a/b%2ev2.F" is left escaped. */
 size_t go_package_length(const char *function);
 
-/* Whether [function] belongs to Go's standard library (including runtime). */
+/* Whether [function] belongs to Go's standard library (including runtime and assembly functions
+ * without a package).  Decided by the import path alone: a program whose own module is called
+ * like a standard package ("log") cannot be told apart. */
 bool go_function_is_standard(const char *function);
 
 #endif

@@ -32,16 +32,17 @@ struct trend {
     uint32_t flats;
 };
 
-enum { TREND_POINTS_MAX = 512 }; /* more are thinned evenly before the slope is taken */
+enum { TREND_POINTS_MAX = 256 }; /* more are thinned evenly before the slope is taken */
 
 /* Collects [field] over snapshots whose monotonic_ns >= [since_monotonic_ns] and which are of the
  * same generation as the newest.  With [per_gc], one point for each value of num_gc (the
- * first seen), so that a sawtooth between collections does not count.  Returns the count. */
+ * first seen), so that a sawtooth between collections does not count.  More than [points_max] are
+ * thinned evenly, keeping first and last.  Returns the count. */
 size_t trend_collect(const struct snapshot *const *snapshots, size_t count,
                      const struct field *field, uint64_t since_monotonic_ns, bool per_gc,
                      struct trend_point *points, size_t points_max);
 
-/* False with fewer than two points. */
+/* False with fewer than two points, if no time passes between first and last, or without memory. */
 bool trend_compute(const struct trend_point *points, size_t count, struct trend *trend);
 
 /* The [percent]th percentile (0 to 100, linear between points); false without points. */

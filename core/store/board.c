@@ -1,0 +1,443 @@
+/* board.c - one lock, a few pointers: the published view.
+ *
+ * Everything that is handed over is built before the lock is taken, and what it replaces
+ * is dropped after the lock was given back; between the two only pointers move and holds are
+ * counted.
+ *
+ * One thread (the sampler) publishes pages; it alone changes `slots` and may read them without
+ * the lock. */
+#include "core/store/board.h"
+
+#include <pthread.h>
+
+#include "core/store/finding.h"
+#include "core/store/profile.h"
+#include "core/store/ring.h"
+#include "core/store/snapshot.h"
+#include "core/store/target_info.h"
+
+enum { CAPTURE_IDS_MAX = 1024 };
+
+/* What the board keeps for a target from page to page; in the order of the page. */
+struct slot {
+    char *id;
+    struct ring *ring;
+    uint64_t seen_sequence; /* of the page being built: found in it */
+};
+
+/* Captures are counted apart: the target may have left the page when its capture is written. */
+struct capture_count {
+    char *id; /* NULL: free */
+    uint64_t count;
+    uint64_t used; /* rises with each use; the least recent is given up first */
+};
+
+struct board {
+    pthread_mutex_t lock;
+    size_t ring_capacity;
+    const struct board_page *page;
+    struct slot **slots;
+    size_t slot_count;
+    const struct finding_set *findings;
+    const struct rules_report *rules;
+    struct capture_count captures[CAPTURE_IDS_MAX];
+    uint64_t capture_uses;
+    struct board_counters counters;
+};
+
+/* clang-format off */
+const struct board_counter_field board_counter_fields[BOARD_COUNTER_COUNT] = {
+#define DECLARE_FIELD(member, metric, kind, unit, help)                                            \
+    {#member, metric, kind, unit, help, offsetof(struct board_counters, member)},
+    BOARD_COUNTERS(DECLARE_FIELD)
+#undef DECLARE_FIELD
+};
+/* clang-format on */
+
+uint64_t board_counter_get(const struct board_counters *counters,
+                           const struct board_counter_field *field)
+{
+    const void *member = (const char *)counters + field->offset;
+    return atomic_load_explicit((const _Atomic uint64_t *)member, memory_order_relaxed);
+}
+
+/* ---- pages ---- */
+
+static struct board_page *page_new(size_t count)
+{
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(count, sizeof(struct target_view), &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct board_page), &bytes))
+        return NULL;
+    struct board_page *page = calloc(1, bytes);
+    if (page != NULL)
+        atomic_init(&page->refs_, 1);
+    return page;
+}
+
+static void release_views(const struct target_view *views, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        target_info_unref(views[i].info);
+        snapshot_unref(views[i].snapshot);
+        profile_unref(views[i].profile);
+    }
+}
+
+/* The count is the one part of a published page that changes: hence the casts. */
+static struct board_page *counted(const struct board_page *page)
+{
+    return (struct board_page *)(uintptr_t)page;
+}
+
+const struct board_page *board_page_ref(const struct board_page *page)
+{
+    atomic_fetch_add_explicit(&counted(page)->refs_, 1, memory_order_relaxed);
+    return page;
+}
+
+void board_page_unref(const struct board_page *page)
+{
+    if (page == NULL ||
+        atomic_fetch_sub_explicit(&counted(page)->refs_, 1, memory_order_acq_rel) != 1)
+        return;
+    release_views(page->targets, page->target_count);
+    free(counted(page));
+}
+
+const struct board_page *board_page(struct board *board)
+{
+    pthread_mutex_lock(&board->lock);
+    const struct board_page *page = board_page_ref(board->page);
+    pthread_mutex_unlock(&board->lock);
+    return page;
+}
+
+const struct target_view *board_page_find(const struct board_page *page, const char *id)
+{
+    for (size_t i = 0; i < page->target_count; i++) {
+        if (strcmp(page->targets[i].info->facts.id, id) == 0)
+            return &page->targets[i];
+    }
+    for (size_t i = 0; i < page->target_count; i++) {
+        if (strcmp(page->targets[i].info->facts.name, id) == 0)
+            return &page->targets[i];
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void slot_free(struct slot *slot)
+{
+    if (slot == NULL)
+        return;
+    ring_free(slot->ring);
+    free(slot->id);
+    free(slot);
+}
+
+struct board *board_new(size_t ring_capacity_snapshots)
+{
+    struct board *board = calloc(1, sizeof(*board));
+    if (board == NULL)
+        return NULL;
+    board->ring_capacity = ring_capacity_snapshots;
+    board->page = page_new(0);
+    board->findings = finding_set_new(NULL, 0, 0);
+    if (board->page == NULL || board->findings == NULL ||
+        pthread_mutex_init(&board->lock, NULL) != 0) {
+        board_page_unref(board->page);
+        finding_set_unref(board->findings);
+        free(board);
+        return NULL;
+    }
+    return board;
+}
+
+void board_free(struct board *board)
+{
+    if (board == NULL)
+        return;
+    board_page_unref(board->page);
+    finding_set_unref(board->findings);
+    rules_report_unref(board->rules);
+    for (size_t i = 0; i < board->slot_count; i++)
+        slot_free(board->slots[i]);
+    free(board->slots);
+    for (size_t i = 0; i < CAPTURE_IDS_MAX; i++)
+        free(board->captures[i].id);
+    pthread_mutex_destroy(&board->lock);
+    free(board);
+}
+
+struct board_counters *board_counters(struct board *board)
+{
+    return &board->counters;
+}
+
+/* ---- publishing a beat ---- */
+
+/* The slot of [id].  Targets keep their order from beat to beat, so the search starts at [hint]. */
+static struct slot *find_slot(const struct board *board, const char *id, size_t hint)
+{
+    for (size_t i = 0; i < board->slot_count; i++) {
+        struct slot *slot = board->slots[(hint + i) % board->slot_count];
+        if (strcmp(slot->id, id) == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+static struct slot *slot_new(const char *id, size_t ring_capacity)
+{
+    struct slot *slot = calloc(1, sizeof(*slot));
+    if (slot == NULL)
+        return NULL;
+    slot->id = strdup(id);
+    slot->ring = ring_new(ring_capacity);
+    if (slot->id == NULL || slot->ring == NULL) {
+        slot_free(slot);
+        return NULL;
+    }
+    return slot;
+}
+
+/* A beat under construction; everything in it was made before the lock is taken. */
+struct beat {
+    struct board_page *page;
+    struct slot **slots;              /* one for each view */
+    const struct snapshot **incoming; /* a hold to push, or NULL; afterwards what was pushed out */
+    size_t count;                     /* how far the arrays are filled */
+};
+
+static bool is_newer(const struct snapshot *snapshot, const struct snapshot *newest)
+{
+    if (snapshot == NULL || newest == NULL)
+        return snapshot != NULL;
+    if (snapshot->sequence != newest->sequence)
+        return snapshot->sequence > newest->sequence;
+    return snapshot->monotonic_ns > newest->monotonic_ns;
+}
+
+static bool beat_add(struct beat *beat, const struct board *board, const struct target_view *view,
+                     struct error *err)
+{
+    if (view->info == NULL)
+        return error_set(err, ERROR_USAGE, "a target without an info cannot be published");
+    const char *id = view->info->facts.id;
+    struct slot *slot = find_slot(board, id, beat->count);
+    if (slot == NULL) {
+        for (size_t i = 0; i < beat->count; i++) {
+            if (strcmp(beat->slots[i]->id, id) == 0)
+                slot = beat->slots[i];
+        }
+    }
+    if (slot != NULL && slot->seen_sequence == beat->page->sequence)
+        return error_set(err, ERROR_USAGE, "two targets have the id '%s'", id);
+    if (slot == NULL)
+        slot = slot_new(id, board->ring_capacity);
+    if (slot == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the history of '%s'", id);
+
+    slot->seen_sequence = beat->page->sequence;
+    beat->slots[beat->count] = slot;
+    if (is_newer(view->snapshot, ring_newest(slot->ring))) {
+        beat->incoming[beat->count] = snapshot_ref(view->snapshot);
+        /* Without memory the ring lets its oldest go instead: history gets shorter, the present
+         * stays right. */
+        (void)ring_make_room(slot->ring);
+    }
+    beat->count++;
+    return true;
+}
+
+/* Gives back what an unfinished beat made: its new slots and its holds. */
+static void beat_undo(struct beat *beat, const struct board *board)
+{
+    for (size_t i = 0; i < beat->count; i++) {
+        snapshot_unref(beat->incoming[i]);
+        if (find_slot(board, beat->slots[i]->id, i) == NULL)
+            slot_free(beat->slots[i]);
+        else
+            beat->slots[i]->seen_sequence = 0;
+    }
+    free(beat->slots);
+    free(beat->incoming);
+    free(beat->page);
+}
+
+static bool beat_build(struct beat *beat, const struct board *board,
+                       const struct target_view *views, size_t count, uint64_t realtime_ns,
+                       struct error *err)
+{
+    beat->page = page_new(count);
+    beat->slots = calloc(count + 1, sizeof(struct slot *));
+    beat->incoming = calloc(count + 1, sizeof(const struct snapshot *));
+    if (beat->page == NULL || beat->slots == NULL || beat->incoming == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for a page of %zu targets", count);
+    beat->page->sequence = board->page->sequence + 1;
+    beat->page->published_realtime_ns = realtime_ns;
+    beat->page->target_count = count;
+    for (size_t i = 0; i < count; i++) {
+        beat->page->targets[i] = views[i];
+        if (!beat_add(beat, board, &views[i], err))
+            return false;
+    }
+    return true;
+}
+
+bool board_publish(struct board *board, const struct target_view *views, size_t count,
+                   uint64_t realtime_ns, struct error *err)
+{
+    struct beat beat = {0};
+    if (!beat_build(&beat, board, views, count, realtime_ns, err)) {
+        beat_undo(&beat, board);
+        release_views(views, count);
+        return false;
+    }
+
+    pthread_mutex_lock(&board->lock);
+    const struct board_page *old_page = board->page;
+    struct slot **old_slots = board->slots;
+    const size_t old_count = board->slot_count;
+    board->page = beat.page;
+    board->slots = beat.slots;
+    board->slot_count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (beat.incoming[i] != NULL)
+            beat.incoming[i] = ring_push(beat.slots[i]->ring, beat.incoming[i]);
+    }
+    pthread_mutex_unlock(&board->lock);
+
+    for (size_t i = 0; i < count; i++)
+        snapshot_unref(beat.incoming[i]);
+    free(beat.incoming);
+    for (size_t i = 0; i < old_count; i++) {
+        if (old_slots[i]->seen_sequence != beat.page->sequence)
+            slot_free(old_slots[i]);
+    }
+    free(old_slots);
+    board_page_unref(old_page);
+    return true;
+}
+
+size_t board_history(struct board *board, const char *id, uint64_t since_realtime_ns,
+                     uint64_t until_realtime_ns, const struct snapshot **out, size_t max,
+                     bool *found)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&board->lock);
+    const struct slot *slot = find_slot(board, id, 0);
+    *found = slot != NULL;
+    /* From the newest back.  Each is looked at: the system's clock may have been set. */
+    for (size_t i = slot != NULL ? ring_count(slot->ring) : 0; i > 0 && count < max; i--) {
+        const struct snapshot *snapshot = ring_at(slot->ring, i - 1);
+        if (snapshot->realtime_ns >= since_realtime_ns &&
+            snapshot->realtime_ns <= until_realtime_ns)
+            out[count++] = snapshot_ref(snapshot);
+    }
+    pthread_mutex_unlock(&board->lock);
+
+    for (size_t i = 0; i < count / 2; i++) {
+        const struct snapshot *swapped = out[i];
+        out[i] = out[count - 1 - i];
+        out[count - 1 - i] = swapped;
+    }
+    return count;
+}
+
+/* ---- findings and rules ---- */
+
+void board_publish_findings(struct board *board, const struct finding_set *set)
+{
+    if (set == NULL)
+        return; /* the rule thread had no memory for it: what was known stays */
+    pthread_mutex_lock(&board->lock);
+    const struct finding_set *old = board->findings;
+    board->findings = set;
+    pthread_mutex_unlock(&board->lock);
+    finding_set_unref(old);
+}
+
+const struct finding_set *board_findings(struct board *board)
+{
+    pthread_mutex_lock(&board->lock);
+    const struct finding_set *set = finding_set_ref(board->findings);
+    pthread_mutex_unlock(&board->lock);
+    return set;
+}
+
+void board_publish_rules(struct board *board, const struct rules_report *report)
+{
+    pthread_mutex_lock(&board->lock);
+    const struct rules_report *old = board->rules;
+    board->rules = report;
+    pthread_mutex_unlock(&board->lock);
+    rules_report_unref(old);
+}
+
+const struct rules_report *board_rules(struct board *board)
+{
+    pthread_mutex_lock(&board->lock);
+    const struct rules_report *report = board->rules;
+    if (report != NULL)
+        rules_report_ref(report);
+    pthread_mutex_unlock(&board->lock);
+    return report;
+}
+
+/* ---- captures ---- */
+
+/* The entry of [id], or NULL. */
+static struct capture_count *find_capture(struct board *board, const char *id)
+{
+    for (size_t i = 0; i < CAPTURE_IDS_MAX; i++) {
+        struct capture_count *entry = &board->captures[i];
+        if (entry->id != NULL && strcmp(entry->id, id) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+/* A free entry, or the one that was used longest ago. */
+static struct capture_count *reusable_capture(struct board *board)
+{
+    struct capture_count *choice = &board->captures[0];
+    for (size_t i = 0; i < CAPTURE_IDS_MAX && choice->id != NULL; i++) {
+        struct capture_count *entry = &board->captures[i];
+        if (entry->id == NULL || entry->used < choice->used)
+            choice = entry;
+    }
+    return choice;
+}
+
+void board_count_capture(struct board *board, const char *id)
+{
+    char *unused = strdup(id); /* made before the lock; freed after it unless it was needed */
+
+    pthread_mutex_lock(&board->lock);
+    struct capture_count *entry = find_capture(board, id);
+    if (entry == NULL && unused != NULL) {
+        entry = reusable_capture(board);
+        char *replaced = entry->id;
+        entry->id = unused;
+        entry->count = 0;
+        unused = replaced;
+    }
+    if (entry != NULL) {
+        entry->count++;
+        entry->used = ++board->capture_uses;
+    }
+    pthread_mutex_unlock(&board->lock);
+    free(unused);
+}
+
+uint64_t board_capture_count(struct board *board, const char *id)
+{
+    pthread_mutex_lock(&board->lock);
+    const struct capture_count *entry = find_capture(board, id);
+    const uint64_t count = entry != NULL ? entry->count : 0;
+    pthread_mutex_unlock(&board->lock);
+    return count;
+}

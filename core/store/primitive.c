@@ -1,0 +1,84 @@
+/* primitive.c - from runtime frames to the language construct that allocates.
+ *
+ * Called by site_table_add for each new site, on the sampler thread.  Names are those of
+ * src/runtime (malloc.go, slice.go, string.go, map*.go, iface.go, chan.go, proc.go, panic.go)
+ * and, since Go 1.24, src/internal/runtime/maps. */
+#include "core/store/primitive.h"
+
+#include <stdbool.h>
+
+#include "core/store/site.h"
+
+static const char UNKNOWN[] = "unknown";
+
+/* A pattern that ends in '*' matches every longer name.  The first match counts.  `name` NULL:
+ * the function itself.  What is not listed (runtime.mallocgc, ...) says nothing. */
+static const struct {
+    const char *pattern;
+    const char *name;
+    const char *type_name;
+} patterns[] = {
+    {"runtime.newobject", NULL, UNKNOWN},
+    {"runtime.newarray", NULL, UNKNOWN},
+    {"runtime.makeslicecopy", NULL, UNKNOWN},
+    {"runtime.makeslice*", "runtime.makeslice", UNKNOWN},
+    {"runtime.growslice*", "runtime.growslice", UNKNOWN},
+    {"runtime.concatstring*", "runtime.concatstrings", "string"},
+    {"runtime.concatbyte*", "runtime.concatbytes", "[]uint8"},
+    {"runtime.slicebytetostring", NULL, "string"},
+    {"runtime.slicerunetostring", NULL, "string"},
+    {"runtime.intstring", NULL, "string"},
+    {"runtime.rawstring*", "runtime.rawstring", "string"},
+    {"runtime.stringtoslicebyte", NULL, "[]uint8"},
+    {"runtime.rawbyteslice", NULL, "[]uint8"},
+    {"runtime.stringtoslicerune", NULL, "[]int32"},
+    {"runtime.rawruneslice", NULL, "[]int32"},
+    {"runtime.convTstring", NULL, "string"},
+    {"runtime.convT*", NULL, UNKNOWN},
+    {"runtime.makemap*", "runtime.makemap", UNKNOWN},
+    {"internal/runtime/maps.NewMap*", "runtime.makemap", UNKNOWN},
+    {"internal/runtime/maps.NewEmptyMap*", "runtime.makemap", UNKNOWN},
+    {"runtime.mapassign*", "runtime.mapassign", UNKNOWN},
+    {"runtime.hashGrow", "runtime.mapassign", UNKNOWN},
+    {"runtime.growWork*", "runtime.mapassign", UNKNOWN},
+    {"runtime.evacuate*", "runtime.mapassign", UNKNOWN},
+    {"runtime.makeBucketArray", "runtime.mapassign", UNKNOWN},
+    {"runtime.(*hmap).*", "runtime.mapassign", UNKNOWN},
+    {"internal/runtime/maps.*", "runtime.mapassign", UNKNOWN},
+    {"runtime.makechan*", "runtime.makechan", UNKNOWN},
+    {"runtime.newproc*", "runtime.newproc", UNKNOWN},
+    {"runtime.malg*", "runtime.newproc", UNKNOWN},
+    {"runtime.deferproc*", "runtime.deferproc", UNKNOWN},
+    {"runtime.newdefer*", "runtime.deferproc", UNKNOWN},
+};
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool matches(const char *pattern, const char *function)
+{
+    const size_t length = strlen(pattern);
+    if (pattern[length - 1] == '*')
+        return strncmp(pattern, function, length - 1) == 0;
+    return strcmp(pattern, function) == 0;
+}
+
+struct primitive primitive_of_stack(const struct frame *frames, size_t frame_count)
+{
+    struct primitive found = {.name = "", .type_name = UNKNOWN};
+    for (size_t i = 0; i < frame_count; i++) {
+        const char *function = frames[i].function;
+        if (!has_prefix(function, "runtime.") && !has_prefix(function, "internal/runtime/"))
+            break;
+        for (size_t k = 0; k < sizeof(patterns) / sizeof(patterns[0]); k++) {
+            if (!matches(patterns[k].pattern, function))
+                continue;
+            found.name = patterns[k].name != NULL ? patterns[k].name : function;
+            found.type_name = patterns[k].type_name;
+            break;
+        }
+    }
+    return found;
+}

@@ -1,0 +1,72 @@
+/* profile.c - a heap profile: begun by a source, sealed, then shared.
+ *
+ * The sampler's source fills it; from the seal on nobody writes. */
+#include "core/store/profile.h"
+
+struct profile *profile_begin(struct site_table *sites, size_t capacity)
+{
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(capacity, sizeof(struct profile_entry), &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct profile), &bytes))
+        return NULL;
+    struct profile *profile = calloc(1, bytes);
+    if (profile == NULL)
+        return NULL;
+    atomic_init(&profile->refs_, 1);
+    profile->sites = site_table_ref(sites);
+    profile->entry_capacity = capacity;
+    return profile;
+}
+
+/* The target's counters are input: a sum that leaves the range stays at its end. */
+static void add(int64_t *total, int64_t value)
+{
+    if (__builtin_add_overflow(*total, value, total))
+        *total = value < 0 ? INT64_MIN : INT64_MAX;
+}
+
+const struct profile *profile_seal(struct profile *profile)
+{
+    struct profile_totals totals = {0};
+    for (size_t i = 0; i < profile->entry_count; i++) {
+        const struct profile_entry *entry = &profile->entries[i];
+        add(&totals.alloc_objects, entry->alloc_objects);
+        add(&totals.alloc_bytes, entry->alloc_bytes);
+        add(&totals.inuse_objects, entry->inuse_objects);
+        add(&totals.inuse_bytes, entry->inuse_bytes);
+    }
+    profile->totals = totals;
+    return profile;
+}
+
+static void destroy(struct profile *profile)
+{
+    site_table_unref(profile->sites);
+    free(profile);
+}
+
+void profile_discard(struct profile *profile)
+{
+    if (profile != NULL)
+        destroy(profile);
+}
+
+/* The count is the one part of a sealed profile that changes: hence the casts. */
+static struct profile *counted(const struct profile *profile)
+{
+    return (struct profile *)(uintptr_t)profile;
+}
+
+const struct profile *profile_ref(const struct profile *profile)
+{
+    atomic_fetch_add_explicit(&counted(profile)->refs_, 1, memory_order_relaxed);
+    return profile;
+}
+
+void profile_unref(const struct profile *profile)
+{
+    if (profile == NULL ||
+        atomic_fetch_sub_explicit(&counted(profile)->refs_, 1, memory_order_acq_rel) != 1)
+        return;
+    destroy(counted(profile));
+}

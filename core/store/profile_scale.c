@@ -1,0 +1,109 @@
+/* profile_scale.c - from sampled counters to the numbers that pprof shows.
+ *
+ * The rule of src/runtime/pprof/protomem.go (writeHeapProto and scaleHeapSample).  A sample of size
+ * S is seen with probability 1 - e**(-S/rate); its counts are divided by that and cut to
+ * integers.  Two forms exist:
+ *
+ *   Go 1.19 to 1.26:  S = bytes / count, for each pair of counters; label = allocated bytes /
+ * allocs Go 1.27:          S = the bucket's size; bytes = count * S;      label = S
+ *
+ * Compiled without contraction (see CMakeLists.txt): results are equal to Go's, not close. */
+#include "core/store/profile.h"
+
+#include "core/store/go_exp.h"
+
+/* What CVTTSD2SI, which Go's conversion compiles to on amd64, makes of a double: cut towards zero,
+ * and the smallest integer for what does not fit. */
+static int64_t cut(double value)
+{
+    if (value >= -0x1p63 && value < 0x1p63)
+        return (int64_t)value;
+    return INT64_MIN;
+}
+
+static double scale_factor(double object_bytes, int64_t rate)
+{
+    return 1 / (1 - go_exp(-object_bytes / (double)rate));
+}
+
+/* Go's integers wrap; C's must not. */
+static int64_t multiply(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+
+/* The last size and its factor: both pairs of a bucket nearly always have the same. */
+struct scale_memory {
+    double object_bytes;
+    double factor;
+};
+
+static double factor_for(struct scale_memory *memory, double object_bytes, int64_t rate)
+{
+    if (memory->object_bytes != object_bytes) {
+        memory->object_bytes = object_bytes;
+        memory->factor = scale_factor(object_bytes, rate);
+    }
+    return memory->factor;
+}
+
+struct pair {
+    int64_t objects;
+    int64_t bytes;
+};
+
+static struct pair scale_pair(struct scale_memory *memory, struct pair sampled, double object_bytes,
+                              int64_t rate)
+{
+    if (rate <= 1)
+        return sampled; /* every allocation was sampled; below 1: unknown, left as it is */
+    const double factor = factor_for(memory, object_bytes, rate);
+    return (struct pair){cut((double)sampled.objects * factor),
+                         cut((double)sampled.bytes * factor)};
+}
+
+/* Go 1.27 and later. */
+static struct pair scale_by_size(struct scale_memory *memory, int64_t count, int64_t size,
+                                 int64_t rate)
+{
+    if (count == 0 || size == 0)
+        return (struct pair){0};
+    return scale_pair(memory, (struct pair){count, multiply(count, size)}, (double)size, rate);
+}
+
+/* Go 1.26 and earlier. */
+static struct pair scale_by_bytes(struct scale_memory *memory, int64_t count, int64_t bytes,
+                                  int64_t rate)
+{
+    if (count == 0 || bytes == 0)
+        return (struct pair){0};
+    return scale_pair(memory, (struct pair){count, bytes}, (double)bytes / (double)count, rate);
+}
+
+void profile_scale(struct profile_entry *entry, const struct profile_raw *raw,
+                   uint64_t object_bytes, int64_t rate, bool size_exact)
+{
+    struct scale_memory memory = {0};
+    const int64_t allocs = (int64_t)raw->allocs;
+    const int64_t inuse = (int64_t)(raw->allocs - raw->frees);
+    struct pair alloc_pair;
+    struct pair inuse_pair;
+    if (size_exact) {
+        const int64_t size = (int64_t)object_bytes;
+        alloc_pair = scale_by_size(&memory, allocs, size, rate);
+        inuse_pair = scale_by_size(&memory, inuse, size, rate);
+        entry->block_bytes = size;
+    } else {
+        const int64_t alloc_bytes = (int64_t)raw->alloc_bytes;
+        const int64_t inuse_bytes = (int64_t)(raw->alloc_bytes - raw->free_bytes);
+        alloc_pair = scale_by_bytes(&memory, allocs, alloc_bytes, rate);
+        inuse_pair = scale_by_bytes(&memory, inuse, inuse_bytes, rate);
+        entry->block_bytes = allocs > 0 ? alloc_bytes / allocs : 0;
+    }
+    entry->allocs = raw->allocs;
+    entry->frees = raw->frees;
+    entry->alloc_objects = alloc_pair.objects;
+    entry->alloc_bytes = alloc_pair.bytes;
+    entry->inuse_objects = inuse_pair.objects;
+    entry->inuse_bytes = inuse_pair.bytes;
+}

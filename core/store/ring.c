@@ -1,0 +1,119 @@
+/* ring.c - the last N snapshots of one target.
+ *
+ * Filled by the sampler thread, read through the board.  While the ring still grows, the
+ * larger slots are prepared outside the board's lock (`spare`) and moved into by the push;
+ * the smaller ones left behind (`retired`) are freed by the next preparation. */
+#include "core/store/ring.h"
+
+#include "core/store/snapshot.h"
+
+enum { SLOTS_FIRST = 16 };
+
+struct ring {
+    const struct snapshot **slots;
+    size_t slot_count;
+    size_t capacity;
+    size_t oldest; /* index of the oldest in slots */
+    size_t count;
+    const struct snapshot **spare; /* what the next push moves to; NULL: nothing prepared */
+    size_t spare_count;
+    const struct snapshot **retired;
+};
+
+struct ring *ring_new(size_t capacity_snapshots)
+{
+    struct ring *ring = calloc(1, sizeof(*ring));
+    if (ring == NULL)
+        return NULL;
+    ring->capacity = capacity_snapshots > 0 ? capacity_snapshots : 1;
+    return ring;
+}
+
+void ring_free(struct ring *ring)
+{
+    if (ring == NULL)
+        return;
+    for (size_t i = 0; i < ring->count; i++)
+        snapshot_unref(ring_at(ring, i));
+    free(ring->slots);
+    free(ring->spare);
+    free(ring->retired);
+    free(ring);
+}
+
+bool ring_make_room(struct ring *ring)
+{
+    free(ring->retired);
+    ring->retired = NULL;
+    if (ring->count < ring->slot_count || ring->slot_count == ring->capacity || ring->spare != NULL)
+        return true;
+    size_t wanted = ring->slot_count == 0 ? SLOTS_FIRST : ring->slot_count;
+    if (ring->slot_count != 0 && __builtin_mul_overflow(wanted, 2, &wanted))
+        wanted = ring->capacity;
+    if (wanted > ring->capacity)
+        wanted = ring->capacity;
+    ring->spare = calloc(wanted, sizeof(*ring->spare));
+    if (ring->spare == NULL)
+        return false;
+    ring->spare_count = wanted;
+    return true;
+}
+
+/* Takes the prepared slots into use, oldest first. */
+static void move_to_spare(struct ring *ring)
+{
+    for (size_t i = 0; i < ring->count; i++)
+        ring->spare[i] = ring_at(ring, i);
+    ring->retired = ring->slots;
+    ring->slots = ring->spare;
+    ring->slot_count = ring->spare_count;
+    ring->oldest = 0;
+    ring->spare = NULL;
+}
+
+const struct snapshot *ring_push(struct ring *ring, const struct snapshot *snapshot)
+{
+    if (ring->count == ring->slot_count && ring->spare != NULL)
+        move_to_spare(ring);
+    if (ring->slot_count == 0)
+        return snapshot;
+    if (ring->count < ring->slot_count) {
+        ring->slots[(ring->oldest + ring->count) % ring->slot_count] = snapshot;
+        ring->count++;
+        return NULL;
+    }
+    const struct snapshot *pushed_out = ring->slots[ring->oldest];
+    ring->slots[ring->oldest] = snapshot;
+    ring->oldest = (ring->oldest + 1) % ring->slot_count;
+    return pushed_out;
+}
+
+size_t ring_count(const struct ring *ring)
+{
+    return ring->count;
+}
+
+size_t ring_capacity(const struct ring *ring)
+{
+    return ring->capacity;
+}
+
+const struct snapshot *ring_at(const struct ring *ring, size_t index)
+{
+    if (index >= ring->count)
+        return NULL;
+    return ring->slots[(ring->oldest + index) % ring->slot_count];
+}
+
+const struct snapshot *ring_newest(const struct ring *ring)
+{
+    return ring->count == 0 ? NULL : ring_at(ring, ring->count - 1);
+}
+
+size_t ring_find_time(const struct ring *ring, uint64_t realtime_ns)
+{
+    size_t index = 0;
+    while (index < ring->count && ring_at(ring, index)->realtime_ns < realtime_ns)
+        index++;
+    return index;
+}

@@ -1,0 +1,227 @@
+/* site.c - the append-only table of a target's allocation sites.
+ *
+ *   arena:   strings, frames, sites; nothing in it ever moves
+ *   strings: open-addressing set over the arena's strings, so that equal texts are equal pointers
+ *
+ * Filled by the sampler thread while it reads a target; followed by any thread through a
+ * sealed profile. */
+#include "core/store/site.h"
+
+#include <stdatomic.h>
+
+#include "core/base/arena.h"
+#include "core/store/primitive.h"
+
+enum {
+    CHUNK_BYTES = 64 << 10,
+    STRING_SLOTS_FIRST = 1024, /* a power of two, as all sizes of the set */
+};
+
+struct string_slot {
+    const char *text; /* NULL: free */
+    uint32_t hash;
+    uint32_t length;
+};
+
+struct site_table {
+    _Atomic uint32_t refs;
+    struct arena *arena;
+    struct string_slot *strings;
+    size_t string_slots;
+    size_t string_count;
+    uint32_t site_count;
+};
+
+struct site_table *site_table_new(void)
+{
+    struct site_table *table = calloc(1, sizeof(*table));
+    if (table == NULL)
+        return NULL;
+    atomic_init(&table->refs, 1);
+    table->arena = arena_new(SITE_TABLE_MAX_BYTES, CHUNK_BYTES);
+    table->strings = calloc(STRING_SLOTS_FIRST, sizeof(*table->strings));
+    table->string_slots = STRING_SLOTS_FIRST;
+    if (table->arena == NULL || table->strings == NULL) {
+        site_table_unref(table);
+        return NULL;
+    }
+    return table;
+}
+
+struct site_table *site_table_ref(struct site_table *table)
+{
+    atomic_fetch_add_explicit(&table->refs, 1, memory_order_relaxed);
+    return table;
+}
+
+void site_table_unref(struct site_table *table)
+{
+    if (table == NULL || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(table->strings);
+    arena_free(table->arena);
+    free(table);
+}
+
+/* ---- strings ---- */
+
+/* FNV-1a, 32 bits.  The target chooses the texts and could make them collide; the table's cap
+ * bounds how many there are, and the probe length below how long one look-up takes. */
+static uint32_t hash_text(const char *text, size_t length)
+{
+    uint32_t hash = UINT32_C(2166136261);
+    for (size_t i = 0; i < length; i++) {
+        hash ^= (unsigned char)text[i];
+        hash *= UINT32_C(16777619);
+    }
+    return hash;
+}
+
+/* Doubles the set.  False if memory is short or the table's cap is reached. */
+static bool grow_strings(struct site_table *table)
+{
+    const size_t slots = table->string_slots * 2;
+    if (slots * sizeof(struct string_slot) > SITE_TABLE_MAX_BYTES / 4)
+        return false;
+    struct string_slot *fresh = calloc(slots, sizeof(*fresh));
+    if (fresh == NULL)
+        return false;
+    for (size_t i = 0; i < table->string_slots; i++) {
+        if (table->strings[i].text == NULL)
+            continue;
+        size_t at = table->strings[i].hash & (slots - 1);
+        while (fresh[at].text != NULL)
+            at = (at + 1) & (slots - 1);
+        fresh[at] = table->strings[i];
+    }
+    free(table->strings);
+    table->strings = fresh;
+    table->string_slots = slots;
+    return true;
+}
+
+const char *site_table_string(struct site_table *table, const char *text, size_t length)
+{
+    if (length >= UINT32_MAX)
+        return NULL;
+    if ((table->string_count + 1) * 4 > table->string_slots * 3 && !grow_strings(table))
+        return NULL;
+    const uint32_t hash = hash_text(text, length);
+    size_t at = hash & (table->string_slots - 1);
+    for (; table->strings[at].text != NULL; at = (at + 1) & (table->string_slots - 1)) {
+        const struct string_slot *slot = &table->strings[at];
+        if (slot->hash == hash && slot->length == length && memcmp(slot->text, text, length) == 0)
+            return slot->text;
+    }
+    const char *copy = arena_copy_string(table->arena, text, length);
+    if (copy == NULL)
+        return NULL;
+    table->strings[at] = (struct string_slot){copy, hash, (uint32_t)length};
+    table->string_count++;
+    return copy;
+}
+
+static const char *intern(struct site_table *table, const char *text)
+{
+    return site_table_string(table, text, strlen(text));
+}
+
+/* ---- sites ---- */
+
+static bool set_full(struct error *err)
+{
+    return error_set(err, ERROR_LIMIT,
+                     "site table is full (%zu MiB): no new allocation site of this process can be "
+                     "kept until it restarts",
+                     SITE_TABLE_MAX_BYTES >> 20);
+}
+
+/* Innermost frame of code that a reader can change; without one, the innermost visible. */
+static const struct frame *find_blame(const struct frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (frames[i].function[0] != '\0' && !go_function_is_standard(frames[i].function))
+            return &frames[i];
+    }
+    return &frames[0];
+}
+
+/* Everything that the frames imply.  False if the table is full. */
+static bool derive(struct site_table *table, struct site *site, const struct primitive *primitive)
+{
+    site->blame = find_blame(site->frames, site->frame_count);
+    site->tag = site->blame->function;
+    site->package =
+        site_table_string(table, site->blame->function, go_package_length(site->blame->function));
+    site->primitive = intern(table, primitive->name);
+    site->type_name = intern(table, primitive->type_name);
+    return site->package != NULL && site->primitive != NULL && site->type_name != NULL;
+}
+
+const struct site *site_table_add(struct site_table *table, const struct frame *frames,
+                                  size_t frame_count, size_t hidden_count, uint64_t object_bytes,
+                                  struct error *err)
+{
+    if (frame_count == 0) {
+        error_set(err, ERROR_CORRUPT, "an allocation site without a frame");
+        return NULL;
+    }
+    if (frame_count > SITE_FRAMES_MAX) {
+        error_set(err, ERROR_LIMIT, "a stack of %zu frames; at most %d are kept", frame_count,
+                  SITE_FRAMES_MAX);
+        return NULL;
+    }
+    if (hidden_count >= frame_count)
+        hidden_count = 0; /* as pprof: if nothing would remain, all is shown */
+
+    struct frame *copy = arena_alloc_array(table->arena, frame_count, sizeof(*copy));
+    struct site *site = arena_alloc(table->arena, sizeof(*site));
+    if (copy == NULL || site == NULL || table->site_count == UINT32_MAX) {
+        set_full(err);
+        return NULL;
+    }
+    memcpy(copy, frames, frame_count * sizeof(*copy));
+    site->runtime_frames = copy;
+    site->runtime_frame_count = (uint32_t)hidden_count;
+    site->frames = copy + hidden_count;
+    site->frame_count = (uint32_t)(frame_count - hidden_count);
+    site->object_bytes = object_bytes;
+    const struct primitive primitive = primitive_of_stack(frames, frame_count);
+    if (!derive(table, site, &primitive)) {
+        set_full(err);
+        return NULL;
+    }
+    site->id = ++table->site_count;
+    return site;
+}
+
+const struct mapping *site_table_copy_mappings(struct site_table *table,
+                                               const struct mapping *mappings, size_t count,
+                                               struct error *err)
+{
+    struct mapping *copy = arena_alloc_array(table->arena, count, sizeof(*copy));
+    if (copy == NULL) {
+        set_full(err);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = mappings[i];
+        copy[i].file = intern(table, mappings[i].file != NULL ? mappings[i].file : "");
+        copy[i].build_id = intern(table, mappings[i].build_id != NULL ? mappings[i].build_id : "");
+        if (copy[i].file == NULL || copy[i].build_id == NULL) {
+            set_full(err);
+            return NULL;
+        }
+    }
+    return copy;
+}
+
+size_t site_table_count(const struct site_table *table)
+{
+    return table->site_count;
+}
+
+size_t site_table_bytes(const struct site_table *table)
+{
+    return arena_used_bytes(table->arena) + table->string_slots * sizeof(struct string_slot);
+}
