@@ -13,11 +13,14 @@
 
 struct profile;
 
+/* What pprof shows first.  In-use is its own default and is left unsaid, as by /debug/pprof/heap;
+ * /debug/pprof/allocs says alloc_space. */
 enum profile_default_type { PROFILE_DEFAULT_INUSE_SPACE, PROFILE_DEFAULT_ALLOC_SPACE };
 
 enum { PROFILE_WRITER_MAX_BYTES = 256 << 20 };
 
-/* Appends the gzipped protobuf to [out].  [comments] (count strings) become Profile.comment. */
+/* Appends the gzipped protobuf to [out].  [comments] (count strings) become Profile.comment.  Names
+ * that are not UTF-8 get U+FFFD for each bad byte.  On failure [out] is as long as before. */
 bool profile_write_gzip(const struct profile *profile, enum profile_default_type default_type,
                         const char *const *comments, size_t comment_count, struct buffer *out,
                         struct error *err) GOPROFD_MUST_CHECK;
@@ -27,7 +30,7 @@ bool profile_write_proto(const struct profile *profile, enum profile_default_typ
                          const char *const *comments, size_t comment_count, struct buffer *out,
                          struct error *err) GOPROFD_MUST_CHECK;
 
-/* The text of net/http/pprof's ?debug=1. */
+/* The text of net/http/pprof's ?debug=1, without what a profile does not know: see profile_text.c. */
 bool profile_write_text(const struct profile *profile, struct buffer *out, struct error *err)
     GOPROFD_MUST_CHECK;
 
