@@ -8,6 +8,7 @@
 #define GOPROFD_CAPTURE_CAPTURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
@@ -24,9 +25,12 @@ enum { CAPTURE_PATHS_MAX = 64, CAPTURE_TARGET_ID_MAX_BYTES = 256 };
 
 /* The answer to one request; lives only during the reply call. */
 struct capture_result {
-    bool ok;
-    struct error err;        /* when not ok; ERROR_NOT_FOUND: unknown target or no profile yet */
-    size_t path_count;       /* one per target captured */
+    bool ok;                 /* at least one capture was written */
+    struct error err;        /* the first failure, if any: ERROR_NOT_FOUND (unknown target, or no
+                              * profile yet), ERROR_USAGE (an automatic one that the settings do
+                              * not want), ERROR_LIMIT (cooldown), ERROR_DENIED or ERROR_SYSTEM
+                              * (the disk), ERROR_BUSY */
+    size_t path_count;       /* one per target captured, up to CAPTURE_PATHS_MAX */
     const char *const *paths;
 };
 
@@ -36,9 +40,10 @@ struct capture_request {
     const char *rule;      /* copied; NULL for none */
     const char *finding;   /* id of the finding that asked; copied; NULL for none */
     const char *message;   /* copied; NULL for none */
-    enum severity severity;
-    /* Called once on the capture thread, with ok, failure, or (when the queue pushed the request
-     * out or the daemon stops) ERROR_BUSY.  NULL: nobody waits. */
+    enum severity severity; /* decides for CAPTURE_ALERT only: a rule's own capture() wants one */
+    /* Called once, with ok, failure, or (when the queue pushed the request out or the daemon
+     * stops) ERROR_BUSY; on the capture thread, or within capturer_request() when that thread does
+     * not run or memory is short.  NULL: nobody waits. */
     void (*reply)(void *context, const struct capture_result *result);
     void *context;
 };
@@ -46,7 +51,7 @@ struct capture_request {
 struct capture_settings {
     bool automatic;            /* profile_capture_enabled: alerts may ask; manual always may */
     const char *dir;
-    uint64_t max_files;        /* per target */
+    uint64_t max_files;        /* per target; 0: no limit */
     uint64_t min_interval_ns;  /* cooldown per target, for automatic ones */
     unsigned on_severities;    /* 1 << enum severity */
 };

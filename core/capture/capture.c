@@ -1,0 +1,522 @@
+/* capture.c - profiles kept as files: the thread, the queue and who may have one.
+ *
+ *   capturer_request --copy--> mailbox --take--> judge -> encode -> capture_file_write -> rotate
+ *   (any thread)                 |               (capture thread)                  \-> reply
+ *                                +-- pushed out --> refused list --> reply "busy"
+ *
+ * The lock guards the settings, the refused list and `running`; it is a leaf. */
+#include "core/capture/capture.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "core/base/buffer.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/mailbox.h"
+#include "core/capture/capture_cooldown.h"
+#include "core/capture/capture_file.h"
+#include "core/capture/capture_sidecar.h"
+#include "core/pprof/profile_writer.h"
+#include "core/store/board.h"
+#include "core/store/profile.h"
+#include "core/store/target_info.h"
+
+enum {
+    CAPTURE_QUEUE_REQUESTS = 64,
+    CAPTURE_NAME_COPY_MAX_BYTES = 512,  /* rule, finding */
+    CAPTURE_TEXT_COPY_MAX_BYTES = 8192, /* message */
+    CAPTURE_COMMENT_BYTES = 1024,
+};
+
+/* A request with its own copies of everything. */
+struct job {
+    struct message message; /* first: what the mailbox sees */
+    struct capturer *capturer;
+    struct job *next_refused;
+    struct capture_request request;
+    char *target_id;
+    char *rule;
+    char *finding;
+    char *text;
+};
+
+struct capturer {
+    struct board *board;
+    struct mailbox *requests;
+    struct capture_cooldown cooldown; /* the capture thread's alone */
+    pthread_t thread;
+    bool started; /* the owner's alone */
+
+    pthread_mutex_t lock;
+    bool running; /* the thread will still look at `refused` */
+    struct job *refused;
+    struct capture_settings settings; /* `dir` points to the member below */
+    char dir[CAPTURE_PATH_MAX_BYTES];
+};
+
+/* What one request comes to. */
+struct outcome {
+    const struct capture_request *request;
+    struct capture_settings settings;
+    char dir[CAPTURE_PATH_MAX_BYTES];
+    struct error first_error;
+    char *paths[CAPTURE_PATHS_MAX];
+    size_t path_count;
+    size_t written; /* may be more than path_count has room for */
+};
+
+const char *capture_reason_name(enum capture_reason reason)
+{
+    switch (reason) {
+    case CAPTURE_MANUAL:
+        return "manual";
+    case CAPTURE_ALERT:
+        return "alert";
+    case CAPTURE_RULE:
+        return "rule";
+    case CAPTURE_SIGNAL:
+        return "signal";
+    }
+    return "unknown";
+}
+
+static bool is_automatic(enum capture_reason reason)
+{
+    return reason == CAPTURE_ALERT || reason == CAPTURE_RULE;
+}
+
+/* ---- jobs ---- */
+
+static void job_free(struct job *job)
+{
+    free(job->target_id);
+    free(job->rule);
+    free(job->finding);
+    free(job->text);
+    free(job);
+}
+
+static bool copy_text(char **copy, const char **slot, size_t max_bytes)
+{
+    if (*slot == NULL)
+        return true;
+    *copy = strndup(*slot, max_bytes);
+    *slot = *copy;
+    return *copy != NULL;
+}
+
+/* NULL without memory. */
+static struct job *job_new(struct capturer *capturer, const struct capture_request *request)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    if (job == NULL)
+        return NULL;
+    job->capturer = capturer;
+    job->request = *request;
+    /* One byte more than allowed shows that an id is too long to be any target's. */
+    if (copy_text(&job->target_id, &job->request.target_id, CAPTURE_TARGET_ID_MAX_BYTES + 1) &&
+        copy_text(&job->rule, &job->request.rule, CAPTURE_NAME_COPY_MAX_BYTES) &&
+        copy_text(&job->finding, &job->request.finding, CAPTURE_NAME_COPY_MAX_BYTES) &&
+        copy_text(&job->text, &job->request.message, CAPTURE_TEXT_COPY_MAX_BYTES))
+        return job;
+    job_free(job);
+    return NULL;
+}
+
+static void reply_failure(const struct capture_request *request, enum error_code code,
+                          const char *text)
+{
+    struct capture_result result = {.ok = false};
+    error_set(&result.err, code, "%s", text);
+    if (request->reply != NULL)
+        request->reply(request->context, &result);
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void refuse_now(struct job *job)
+{
+    count(&board_counters(job->capturer->board)->captures_dropped);
+    log_warn(log_msg("capture request dropped"),
+             log_str("target", job->request.target_id ? job->request.target_id : "all"),
+             log_str("reason", capture_reason_name(job->request.reason)));
+    reply_failure(&job->request, ERROR_BUSY,
+                  "too many captures are waiting, or the daemon stops; try again");
+    job_free(job);
+}
+
+/* The mailbox's release: [message] was pushed out or came too late.  The capture thread answers
+ * while there is one (a push-out comes with a new request, so it is awake). */
+static void job_refused(struct message *message)
+{
+    struct job *job = (struct job *)message;
+    struct capturer *capturer = job->capturer;
+
+    pthread_mutex_lock(&capturer->lock);
+    const bool running = capturer->running;
+    if (running) {
+        job->next_refused = capturer->refused;
+        capturer->refused = job;
+    }
+    pthread_mutex_unlock(&capturer->lock);
+    if (!running)
+        refuse_now(job);
+}
+
+/* Answers what was refused.  With [last] nothing more is left for the thread to answer. */
+static void answer_refused(struct capturer *capturer, bool last)
+{
+    struct job *refused;
+    do {
+        pthread_mutex_lock(&capturer->lock);
+        refused = capturer->refused;
+        capturer->refused = NULL;
+        if (last && refused == NULL)
+            capturer->running = false;
+        pthread_mutex_unlock(&capturer->lock);
+        for (struct job *job = refused; job != NULL;) {
+            struct job *next = job->next_refused;
+            refuse_now(job);
+            job = next;
+        }
+    } while (refused != NULL);
+}
+
+/* ---- one capture ---- */
+
+/* Whether an automatic request may run at all; a person's always may. */
+static bool is_wanted(const struct outcome *outcome, struct error *err)
+{
+    const struct capture_request *request = outcome->request;
+    if (!is_automatic(request->reason))
+        return true;
+    if (!outcome->settings.automatic)
+        return error_set(err, ERROR_USAGE,
+                         "automatic captures are off: set profile_capture_enabled");
+    /* A rule that calls capture() has decided for itself; an alert is judged by its severity. */
+    if (request->reason == CAPTURE_ALERT &&
+        !(outcome->settings.on_severities >> request->severity & 1))
+        return error_set(err, ERROR_USAGE, "severity %s is not in profile_capture_on_severities",
+                         severity_name(request->severity));
+    return true;
+}
+
+static bool write_files(const struct outcome *outcome, const struct target_view *view,
+                        uint64_t now_realtime_ns, char path[CAPTURE_PATH_MAX_BYTES], size_t *bytes,
+                        struct error *err)
+{
+    const struct target_facts *facts = &view->info->facts;
+    struct buffer profile;
+    struct buffer sidecar;
+    char comment[CAPTURE_COMMENT_BYTES];
+    char when[CLOCK_RFC3339_BYTES];
+
+    buffer_init(&profile, PROFILE_WRITER_MAX_BYTES);
+    buffer_init(&sidecar, CAPTURE_SIDECAR_MAX_BYTES);
+    clock_format_rfc3339(now_realtime_ns, when);
+    (void)snprintf(comment, sizeof(comment), "goprofd %s: %s, pid %ld, captured %s (%s)",
+                   GOPROFD_VERSION, facts->id, (long)facts->pid, when,
+                   capture_reason_name(outcome->request->reason));
+    const char *const comments[] = {comment};
+
+    bool ok =
+        profile_write_gzip(view->profile, PROFILE_DEFAULT_INUSE_SPACE, comments, 1, &profile, err);
+    if (ok) {
+        capture_sidecar_write(outcome->request, view, now_realtime_ns, profile.length, &sidecar);
+        ok = !sidecar.failed ||
+             error_set(err, ERROR_LIMIT, "capture's JSON does not fit into %d bytes, or no memory",
+                       CAPTURE_SIDECAR_MAX_BYTES);
+    }
+    if (ok) {
+        const struct capture_content content = {.profile = profile.data,
+                                                .profile_bytes = profile.length,
+                                                .sidecar = sidecar.data,
+                                                .sidecar_bytes = sidecar.length};
+        ok = capture_file_write(outcome->dir, facts->id, &content, now_realtime_ns, path, err);
+    }
+    *bytes = profile.length;
+    buffer_release(&sidecar);
+    buffer_release(&profile);
+    return ok;
+}
+
+static void rotate(const struct outcome *outcome, const char *target_id, const char *path,
+                   uint64_t now_realtime_ns)
+{
+    struct error err = {0};
+    size_t deleted = 0;
+    if (!capture_file_rotate(outcome->dir, target_id, outcome->settings.max_files, path,
+                             now_realtime_ns, &deleted, &err))
+        log_warn(log_msg("old captures could not be deleted"), log_str("target", target_id),
+                 log_str("error", err.message));
+    else if (deleted > 0)
+        log_debug(log_msg("old captures deleted"), log_str("target", target_id),
+                  log_u64("count", deleted));
+}
+
+static void keep_path(struct outcome *outcome, const char *path)
+{
+    outcome->written++;
+    if (outcome->path_count == CAPTURE_PATHS_MAX)
+        return;
+    char *copy = strdup(path);
+    if (copy != NULL)
+        outcome->paths[outcome->path_count++] = copy;
+}
+
+static bool capture_view(struct capturer *capturer, struct outcome *outcome,
+                         const struct target_view *view, struct error *err)
+{
+    const struct capture_request *request = outcome->request;
+    const char *id = view->info->facts.id;
+    const bool automatic = is_automatic(request->reason);
+    const uint64_t monotonic_ns = clock_monotonic_ns();
+    const uint64_t realtime_ns = clock_realtime_ns();
+
+    if (automatic) {
+        const uint64_t left_ns = capture_cooldown_left_ns(
+            &capturer->cooldown, id, outcome->settings.min_interval_ns, monotonic_ns);
+        if (left_ns > 0)
+            return error_set(err, ERROR_LIMIT, "%s was captured lately: the next may be in %llu s",
+                             id,
+                             (unsigned long long)((left_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S));
+    }
+    char path[CAPTURE_PATH_MAX_BYTES];
+    size_t bytes = 0;
+    const bool ok = write_files(outcome, view, realtime_ns, path, &bytes, err);
+    if (automatic && !capture_cooldown_note(&capturer->cooldown, id, !ok, monotonic_ns))
+        log_warn(log_msg("no memory to remember a capture's cooldown"), log_str("target", id));
+    if (!ok) {
+        count(&board_counters(capturer->board)->captures_failed);
+        log_error(log_msg("capture failed"), log_str("target", id),
+                  log_str("reason", capture_reason_name(request->reason)),
+                  log_str("error", err->message));
+        return error_wrap(err, "capture of %s", id);
+    }
+    count(&board_counters(capturer->board)->captures_written);
+    board_count_capture(capturer->board, id);
+    log_info(log_msg("capture written"), log_str("target", id),
+             log_str("reason", capture_reason_name(request->reason)),
+             log_str("rule", request->rule ? request->rule : ""), log_str("path", path),
+             log_u64("bytes", bytes));
+    rotate(outcome, id, path, realtime_ns);
+    keep_path(outcome, path);
+    return true;
+}
+
+/* ---- one request ---- */
+
+static void note_error(struct outcome *outcome, const struct error *err)
+{
+    if (outcome->first_error.code == ERROR_NONE)
+        outcome->first_error = *err;
+}
+
+static void capture_one(struct capturer *capturer, struct outcome *outcome,
+                        const struct board_page *page, const char *id)
+{
+    struct error err = {0};
+    const struct target_view *view =
+        strlen(id) <= CAPTURE_TARGET_ID_MAX_BYTES ? board_page_find(page, id) : NULL;
+    if (view == NULL)
+        error_set(&err, ERROR_NOT_FOUND, "no target \"%.100s\"", id);
+    else if (view->profile == NULL)
+        error_set(&err, ERROR_NOT_FOUND, "no profile of %s yet: it is %s%s%s", view->info->facts.id,
+                  target_state_name(view->info->facts.state),
+                  view->info->facts.reason[0] == '\0' ? "" : ", ", view->info->facts.reason);
+    else if (capture_view(capturer, outcome, view, &err))
+        return;
+    note_error(outcome, &err);
+}
+
+static void capture_all(struct capturer *capturer, struct outcome *outcome,
+                        const struct board_page *page)
+{
+    struct error err = {0};
+    size_t profiles = 0;
+    for (size_t i = 0; i < page->target_count; i++) {
+        if (page->targets[i].profile == NULL)
+            continue;
+        profiles++;
+        if (!capture_view(capturer, outcome, &page->targets[i], &err))
+            note_error(outcome, &err);
+    }
+    if (profiles == 0) {
+        error_set(&err, ERROR_NOT_FOUND, "no target has a profile yet");
+        note_error(outcome, &err);
+    }
+}
+
+static void reply(struct outcome *outcome)
+{
+    const struct capture_request *request = outcome->request;
+    const char *paths[CAPTURE_PATHS_MAX];
+    for (size_t i = 0; i < outcome->path_count; i++)
+        paths[i] = outcome->paths[i];
+    /* With several targets some may have failed: the paths say which did not. */
+    const struct capture_result result = {.ok = outcome->written > 0,
+                                          .err = outcome->first_error,
+                                          .path_count = outcome->path_count,
+                                          .paths = paths};
+    if (request->reply != NULL)
+        request->reply(request->context, &result);
+}
+
+static void load_settings(struct capturer *capturer, struct outcome *outcome)
+{
+    pthread_mutex_lock(&capturer->lock);
+    outcome->settings = capturer->settings;
+    memcpy(outcome->dir, capturer->dir, sizeof(outcome->dir));
+    pthread_mutex_unlock(&capturer->lock);
+    outcome->settings.dir = outcome->dir;
+}
+
+static void run(struct capturer *capturer, const struct capture_request *request)
+{
+    struct outcome outcome = {.request = request};
+    struct error err = {0};
+
+    load_settings(capturer, &outcome);
+    if (!is_wanted(&outcome, &err)) {
+        note_error(&outcome, &err);
+    } else {
+        const struct board_page *page = board_page(capturer->board);
+        if (request->target_id != NULL)
+            capture_one(capturer, &outcome, page, request->target_id);
+        else
+            capture_all(capturer, &outcome, page);
+        board_page_unref(page);
+    }
+    if (outcome.written == 0)
+        log_debug(log_msg("no capture"), log_str("reason", capture_reason_name(request->reason)),
+                  log_str("error", outcome.first_error.message));
+    reply(&outcome);
+    for (size_t i = 0; i < outcome.path_count; i++)
+        free(outcome.paths[i]);
+}
+
+static void *thread_main(void *context)
+{
+    struct capturer *capturer = context;
+    struct message *message;
+    while ((message = mailbox_take(capturer->requests, UINT64_MAX)) != NULL) {
+        struct job *job = (struct job *)message;
+        run(capturer, &job->request);
+        job_free(job);
+        answer_refused(capturer, false);
+    }
+    answer_refused(capturer, true);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static bool copy_settings(struct capturer *capturer, const struct capture_settings *settings,
+                          struct error *err)
+{
+    const size_t length = settings->dir == NULL ? 0 : strlen(settings->dir);
+    if (length == 0 || length >= sizeof(capturer->dir))
+        return error_set(err, ERROR_USAGE,
+                         "profile_capture_dir has %zu bytes; allowed are 1 to %zu", length,
+                         sizeof(capturer->dir) - 1);
+    pthread_mutex_lock(&capturer->lock);
+    capturer->settings = *settings;
+    memcpy(capturer->dir, settings->dir, length + 1);
+    capturer->settings.dir = capturer->dir;
+    pthread_mutex_unlock(&capturer->lock);
+    return true;
+}
+
+struct capturer *capturer_new(const struct capture_settings *settings, struct board *board,
+                              struct error *err)
+{
+    struct capturer *capturer = calloc(1, sizeof(*capturer));
+    if (capturer == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "no memory for the capture thread");
+        return NULL;
+    }
+    capturer->board = board;
+    capture_cooldown_init(&capturer->cooldown);
+    pthread_mutex_init(&capturer->lock, NULL);
+    if (!copy_settings(capturer, settings, err)) {
+        capturer_free(capturer);
+        return NULL;
+    }
+    capturer->requests = mailbox_new(CAPTURE_QUEUE_REQUESTS, job_refused);
+    if (capturer->requests == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "no memory for the capture queue");
+        capturer_free(capturer);
+        return NULL;
+    }
+    return capturer;
+}
+
+static void set_running(struct capturer *capturer, bool running)
+{
+    pthread_mutex_lock(&capturer->lock);
+    capturer->running = running;
+    pthread_mutex_unlock(&capturer->lock);
+}
+
+bool capturer_start(struct capturer *capturer, struct error *err)
+{
+    /* Signals are main's; and with SIGXFSZ blocked a file size limit is an error of write(). */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    set_running(capturer, true);
+    const int status = pthread_create(&capturer->thread, NULL, thread_main, capturer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status != 0) {
+        set_running(capturer, false);
+        return error_set(err, ERROR_SYSTEM, "start the capture thread: %s",
+                         error_errno_text(status));
+    }
+    (void)pthread_setname_np(capturer->thread, "capture");
+    capturer->started = true;
+    return true;
+}
+
+void capturer_stop(struct capturer *capturer)
+{
+    mailbox_close(capturer->requests);
+    if (capturer->started)
+        (void)pthread_join(capturer->thread, NULL);
+    capturer->started = false;
+}
+
+void capturer_free(struct capturer *capturer)
+{
+    if (capturer == NULL)
+        return;
+    if (capturer->requests != NULL) {
+        capturer_stop(capturer);
+        mailbox_free(capturer->requests);
+    }
+    capture_cooldown_release(&capturer->cooldown);
+    pthread_mutex_destroy(&capturer->lock);
+    free(capturer);
+}
+
+void capturer_request(struct capturer *capturer, const struct capture_request *request)
+{
+    struct job *job = job_new(capturer, request);
+    if (job == NULL) {
+        count(&board_counters(capturer->board)->captures_dropped);
+        reply_failure(request, ERROR_NO_MEMORY, "no memory for a capture request");
+        return;
+    }
+    (void)mailbox_post(capturer->requests, &job->message); /* a refused one is answered there */
+}
+
+void capturer_configure(struct capturer *capturer, const struct capture_settings *settings)
+{
+    struct error err = {0};
+    if (!copy_settings(capturer, settings, &err))
+        log_error(log_msg("capture settings not changed"), log_str("error", err.message));
+}
