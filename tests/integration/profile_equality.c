@@ -1,0 +1,214 @@
+/* profile_equality.c - what goprofd reads from outside is what the program says of itself.
+ *
+ * For each Go version: a program with allocations of every shape, its own /debug/pprof/heap, and
+ * the same profile as goprofd serves it and as `goprofd heap PID` writes it.  Same stacks, function names,
+ * files, lines, labels and values of every sample; not close, equal. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/daemon.h"
+#include "tests/support/go_program.h"
+#include "tests/support/http.h"
+#include "tests/support/raw_profile.h"
+
+/* No GC but the ones that the test asks for: the published profile then stands still between them. */
+static const char *const no_background_gc[] = {"GOGC=off", NULL};
+
+static void free_versions(struct criterion_test_params *params)
+{
+    cr_free(params->params);
+}
+
+static struct criterion_test_params every_go_version(void)
+{
+    size_t count = 0;
+    struct go_version *versions = go_versions(&count);
+    return cr_make_param_array(struct go_version, versions, count, free_versions);
+}
+
+static json_int_t number_of_gcs(uint16_t port)
+{
+    json_t *stats = http_json(port, 200, "/memstats");
+    const json_int_t num_gc = json_integer_value(json_object_get(stats, "NumGC"));
+    json_decref(stats);
+    return num_gc;
+}
+
+static void print_samples(const char *title, const char *const *samples, size_t count)
+{
+    enum { PRINTED_MAX = 3 };
+    for (size_t i = 0; i < count && i < PRINTED_MAX; i++)
+        fprintf(stderr, "--- %s, %zu of %zu:\n%s", title, i + 1, count, samples[i]);
+}
+
+/* Each sample of ours is one of theirs.  Theirs may have more only if all its values are zero: sites that
+ * serving the profile itself has just made, after we looked. */
+static void assert_equal(const struct raw_profile *ours, const struct raw_profile *theirs,
+                         const struct go_version *version)
+{
+    cr_assert_str_eq(ours->header, theirs->header);
+    cr_assert_str_eq(ours->mapping, theirs->mapping);
+    struct raw_difference difference = raw_profile_compare(ours, theirs);
+    size_t missing = 0;
+    for (size_t i = 0; i < difference.only_theirs_count; i++)
+        if (!raw_sample_is_zero(difference.only_theirs[i]))
+            difference.only_theirs[missing++] = difference.only_theirs[i];
+    print_samples("only goprofd has", difference.only_ours, difference.only_ours_count);
+    print_samples("only the program has", difference.only_theirs, missing);
+    cr_assert_eq(difference.only_ours_count, 0, "go%s: %zu samples of %zu are not in the program's own",
+                 version->name, difference.only_ours_count, ours->count);
+    cr_assert_eq(missing, 0, "go%s: %zu samples of %zu are missing", version->name, missing,
+                 theirs->count);
+    raw_difference_release(&difference);
+}
+
+static struct raw_profile read_own(const struct go_version *judge, const struct go_program *program,
+                                   const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    http_save(program->port, "/debug/pprof/heap", path);
+    struct raw_profile profile = raw_profile_read(judge->go, path);
+    free(path);
+    return profile;
+}
+
+static struct raw_profile read_with_command(const struct go_version *judge,
+                                            const struct go_program *program, const char *folder)
+{
+    char *path = path_join(folder, "command.pb.gz");
+    char pid[16];
+    (void)snprintf(pid, sizeof(pid), "%d", (int)program->process.pid);
+    const char *arguments[] = {"heap", pid, "-o", path, NULL};
+    char *output = NULL;
+    const int status = goprofd_run(arguments, NULL, &output);
+    cr_assert_eq(status, 0, "goprofd heap: %s", output);
+    struct raw_profile profile = raw_profile_read(judge->go, path);
+    free(output);
+    free(path);
+    return profile;
+}
+
+/* The daemon's profile is of its last beat: wait for one after the GC that made the profile. */
+static struct raw_profile read_from_daemon(const struct go_version *judge,
+                                           const struct daemon *daemon,
+                                           const struct go_program *program)
+{
+    char *path = path_join(daemon->folder, "daemon.pb.gz");
+    json_decref(daemon_wait_for_snapshot(daemon, "target", number_of_gcs(program->port)));
+    http_save(daemon->port, "/debug/pprof/heap?target=target", path);
+    struct raw_profile profile = raw_profile_read(judge->go, path);
+    free(path);
+    return profile;
+}
+
+static struct daemon start_daemon_on(const struct go_program *program)
+{
+    char config[256];
+    (void)snprintf(config, sizeof(config),
+                   "return { sampling_interval_ms = 100,"
+                   " targets = { { name = 'target', pid = %d } } }",
+                   (int)program->process.pid);
+    return daemon_start(daemon_folder_new(), config);
+}
+
+static void compare_once(const struct go_version *version, const struct go_version *judge,
+                         const struct daemon *daemon, const struct go_program *program)
+{
+    struct raw_profile own = read_own(judge, program, daemon->folder, "own.pb.gz");
+    struct raw_profile command = read_with_command(judge, program, daemon->folder);
+    struct raw_profile served = read_from_daemon(judge, daemon, program);
+    struct raw_profile own_after = read_own(judge, program, daemon->folder, "own_after.pb.gz");
+
+    cr_assert_gt(own.count, 20, "the target has too few samples (%zu) to prove anything", own.count);
+    assert_equal(&command, &own_after, version);
+    assert_equal(&served, &own_after, version);
+    /* And nothing that was there before has gone. */
+    assert_equal(&own, &served, version);
+
+    raw_profile_release(&own);
+    raw_profile_release(&command);
+    raw_profile_release(&served);
+    raw_profile_release(&own_after);
+}
+
+static void compare_in_all_states(const struct go_version *version, const char *const *arguments)
+{
+    const struct go_version judge = go_version_newest();
+    const struct process_options options = {.environment = no_background_gc};
+    char *folder = scratch_new();
+    struct go_program program =
+        go_program_start(version, "profile_target", arguments, folder, "target.log", &options);
+    struct daemon daemon = start_daemon_on(&program);
+
+    /* Before any GC the runtime publishes all allocations as they happen, those of serving the profile
+     * included: no two reads are equal then, not even its own. */
+    http_touch(program.port, "/gc");
+    compare_once(version, &judge, &daemon, &program);
+    /* New allocations belong to a cycle that is not published yet. */
+    http_touch(program.port, "/alloc?kept=0");
+    http_touch(program.port, "/alloc");
+    compare_once(version, &judge, &daemon, &program);
+    http_touch(program.port, "/gc?n=2");
+    compare_once(version, &judge, &daemon, &program);
+
+    daemon_stop(&daemon);
+    go_program_release(&program);
+    scratch_remove(folder);
+}
+
+ParameterizedTestParameters(profile_equality, equals_the_programs_own_profile)
+{
+    return every_go_version();
+}
+
+ParameterizedTest(struct go_version *version, profile_equality, equals_the_programs_own_profile)
+{
+    compare_in_all_states(version, NULL);
+    fprintf(stderr, "profile equality holds for go%s\n", version->name);
+}
+
+ParameterizedTestParameters(profile_equality, equals_it_with_every_allocation_sampled)
+{
+    return every_go_version();
+}
+
+ParameterizedTest(struct go_version *version, profile_equality,
+                  equals_it_with_every_allocation_sampled)
+{
+    const char *const arguments[] = {"-rate", "1", "-sites", "500", NULL};
+    compare_in_all_states(version, arguments);
+    fprintf(stderr, "profile equality at rate 1 holds for go%s\n", version->name);
+}
+
+/* The comparison itself: it must see a single sample that is not the same. */
+Test(profile_equality, a_profile_that_changed_is_seen_to_differ)
+{
+    const struct go_version newest = go_version_newest();
+    const struct process_options options = {.environment = no_background_gc};
+    char *folder = scratch_new();
+    struct go_program program =
+        go_program_start(&newest, "profile_target", NULL, folder, "target.log", &options);
+    http_touch(program.port, "/gc");
+    struct raw_profile before = read_own(&newest, &program, folder, "before.pb.gz");
+    struct raw_profile again = read_own(&newest, &program, folder, "again.pb.gz");
+    http_touch(program.port, "/alloc");
+    http_touch(program.port, "/gc?n=2");
+    struct raw_profile after = read_own(&newest, &program, folder, "after.pb.gz");
+
+    struct raw_difference same = raw_profile_compare(&before, &again);
+    cr_expect_eq(same.only_ours_count, 0);
+    struct raw_difference changed = raw_profile_compare(&before, &after);
+    cr_expect_gt(changed.only_ours_count, 0);
+    cr_expect_gt(changed.only_theirs_count, 0);
+
+    raw_difference_release(&same);
+    raw_difference_release(&changed);
+    raw_profile_release(&before);
+    raw_profile_release(&again);
+    raw_profile_release(&after);
+    go_program_release(&program);
+    scratch_remove(folder);
+}

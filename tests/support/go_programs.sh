@@ -1,0 +1,39 @@
+#!/bin/sh
+# go_programs.sh FOLDER - builds the Go programs that tests watch, with each Go version, into
+# FOLDER/VERSION/, and lists the versions, oldest first, in FOLDER/versions ("1.27.3 /path/of/go").
+#
+# GOPROFD_TEST_GO_VERSIONS says which ones (see go_toolchain.sh); by default the oldest supported, the
+# newest, and the one in PATH.  CTest runs this before the integration tests; what is up to date is
+# not built again.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+folder=${1:?usage: go_programs.sh FOLDER}
+# shellcheck source=cmake/bootstrap.sh
+. "$root/cmake/bootstrap.sh"
+bootstrap_go_environment "$root/build"
+
+mkdir -p "$folder"
+folder=$(CDPATH='' cd -- "$folder" && pwd)
+# Several test runs may share the folder.
+exec 9>"$folder/lock"
+flock 9
+
+: >"$folder/versions.new"
+for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
+    go=$(sh "$root/tests/support/go_toolchain.sh" "$wanted")
+    # Each go is told to be itself, whatever go.mod or the environment would prefer.
+    GOTOOLCHAIN=local
+    export GOTOOLCHAIN
+    version=$("$go" version | cut -d' ' -f3 | sed 's/^go//')
+    grep -q "^$version " "$folder/versions.new" && continue
+    echo "building the test programs with go$version"
+    mkdir -p "$folder/$version"
+    (cd "$root/tests/fixtures/go/profile_target" && "$go" build -o "$folder/$version/" .)
+    (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
+    echo "$version $go" >>"$folder/versions.new"
+    unset GOTOOLCHAIN
+done
+sort -V "$folder/versions.new" >"$folder/versions"
+rm "$folder/versions.new"
+echo "Go versions of this run: $(cut -d' ' -f1 "$folder/versions" | tr '\n' ' ')"
