@@ -1,0 +1,115 @@
+/* pprof.c - /debug/pprof/ as `go tool pprof` and its users know it. */
+#include "http/handlers.h"
+
+#include "core/pprof/profile_writer.h"
+#include "core/store/board.h"
+#include "core/store/target_info.h"
+#include "http/cache.h"
+#include "http/loop.h"
+#include "http/reply.h"
+#include "http/request.h"
+#include "http/view_pprof.h"
+
+void handle_pprof_index(struct request *request)
+{
+    struct buffer out;
+    buffer_init(&out, REPLY_MAX_BYTES);
+    view_pprof_index(&out, request_page(request));
+    reply_buffer(request->req, 200, CONTENT_TYPE_HTML, &out);
+}
+
+void handle_pprof_cmdline(struct request *request)
+{
+    const struct target_view *view = request_target(request);
+    if (view == NULL)
+        return;
+    struct buffer out;
+    buffer_init(&out, REPLY_MAX_BYTES);
+    view_pprof_cmdline(&out, view->info);
+    reply_header(request->req, "x-content-type-options", "nosniff");
+    reply_buffer(request->req, 200, CONTENT_TYPE_TEXT, &out);
+}
+
+static void reply_text(struct request *request, const struct profile *profile)
+{
+    struct buffer out;
+    struct error err;
+    buffer_init(&out, PROFILE_WRITER_MAX_BYTES);
+    if (!profile_write_text(profile, &out, &err)) {
+        buffer_release(&out);
+        reply_failure(request->req, &err);
+        return;
+    }
+    reply_header(request->req, "x-content-type-options", "nosniff");
+    reply_buffer(request->req, 200, CONTENT_TYPE_TEXT, &out);
+}
+
+/* The bytes of [profile], from the cache or made now; the caller owns a hold.  NULL after answering. */
+static struct body *encoded(struct request *request, const struct profile *profile,
+                            enum cache_kind kind)
+{
+    const struct cache_key key = {.kind = kind, .profile = profile};
+    const uint64_t now_ms = loop_now_ms(request->loop);
+    struct body *body = cache_find(request->loop->cache, &key, now_ms);
+    if (body != NULL)
+        return body_ref(body);
+    struct buffer out;
+    struct error err;
+    buffer_init(&out, PROFILE_WRITER_MAX_BYTES);
+    if (!profile_write_gzip(profile,
+                            kind == CACHE_HEAP ? PROFILE_DEFAULT_INUSE_SPACE
+                                               : PROFILE_DEFAULT_ALLOC_SPACE,
+                            NULL, 0, &out, &err)) {
+        buffer_release(&out);
+        reply_failure(request->req, &err);
+        return NULL;
+    }
+    body = body_new(&out, CONTENT_TYPE_BINARY);
+    if (body == NULL) {
+        reply_error(request->req, 500, "out of memory");
+        return NULL;
+    }
+    body->compressible = false; /* it is gzip already, and part of the format */
+    cache_put(request->loop->cache, &key, body, now_ms);
+    return body;
+}
+
+static void reply_profile(struct request *request, enum cache_kind kind, const char *disposition)
+{
+    const struct target_view *view = request_target(request);
+    if (view == NULL)
+        return;
+    if (view->profile == NULL) {
+        reply_error(request->req, 503, "no heap profile of target \"%.100s\" yet (%s%s%.100s)",
+                    view->info->facts.id, target_state_name(view->info->facts.state),
+                    view->info->facts.reason[0] != '\0' ? ": " : "", view->info->facts.reason);
+        return;
+    }
+    if (request->query.debug) {
+        reply_text(request, view->profile);
+        return;
+    }
+    struct body *body = encoded(request, view->profile, kind);
+    if (body == NULL)
+        return;
+    reply_header(request->req, "x-content-type-options", "nosniff");
+    reply_header(request->req, "content-disposition", disposition);
+    reply_body(request->req, 200, body);
+    body_unref(body);
+}
+
+void handle_pprof_heap(struct request *request)
+{
+    reply_profile(request, CACHE_HEAP, "attachment; filename=\"heap\"");
+}
+
+void handle_pprof_allocs(struct request *request)
+{
+    reply_profile(request, CACHE_ALLOCS, "attachment; filename=\"allocs\"");
+}
+
+void handle_pprof_not_yet(struct request *request)
+{
+    reply_error(request->req, 404,
+                "this profile cannot be read from outside yet; heap, allocs and cmdline can");
+}

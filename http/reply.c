@@ -1,0 +1,289 @@
+/* reply.c - every answer passes here.  Loop thread. */
+#include "http/reply.h"
+
+#include <stdarg.h>
+#include <zlib.h>
+
+#include <h2o.h>
+
+#include "core/base/json.h"
+#include "http/loop.h"
+
+const char CONTENT_TYPE_JSON[] = "application/json";
+const char CONTENT_TYPE_TEXT[] = "text/plain; charset=utf-8";
+const char CONTENT_TYPE_HTML[] = "text/html; charset=utf-8";
+const char CONTENT_TYPE_PROMETHEUS[] = "text/plain; version=0.0.4; charset=utf-8";
+const char CONTENT_TYPE_BINARY[] = "application/octet-stream";
+
+enum { GZIP_LEVEL = 5, GZIP_WINDOW_BITS = 15 + 16 /* +16: gzip, not zlib */ };
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {400, "Bad Request"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {413, "Content Too Large"},
+    {422, "Unprocessable Content"},
+    {500, "Internal Server Error"},
+    {503, "Service Unavailable"},
+};
+
+static const char *reason_of(int status)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    }
+    return "Unknown";
+}
+
+/* ---- bodies ---- */
+
+static void body_dispose(void *block)
+{
+    struct body *body = block;
+    free(body->bytes);
+    body_unref(body->gzip);
+}
+
+struct body *body_new(struct buffer *content, const char *content_type)
+{
+    if (content->failed) {
+        buffer_release(content);
+        return NULL;
+    }
+    struct body *body = h2o_mem_alloc_shared(NULL, sizeof(*body), body_dispose);
+    *body = (struct body){.content_type = content_type, .compressible = true};
+    body->bytes = buffer_detach(content, &body->length); /* NULL and 0 for an empty one */
+    return body;
+}
+
+struct body *body_ref(struct body *body)
+{
+    h2o_mem_addref_shared(body);
+    return body;
+}
+
+void body_unref(struct body *body)
+{
+    if (body != NULL)
+        h2o_mem_release_shared(body);
+}
+
+static void *zlib_alloc(void *context, unsigned count, unsigned size)
+{
+    (void)context;
+    return calloc(count, size);
+}
+
+static void zlib_free(void *context, void *block)
+{
+    (void)context;
+    free(block);
+}
+
+/* NULL when it cannot be had or would not be smaller. */
+static struct body *body_compress(const struct body *body)
+{
+    z_stream stream = {.zalloc = zlib_alloc, .zfree = zlib_free};
+    if (body->length > UINT32_MAX || deflateInit2(&stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW_BITS,
+                                                  8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return NULL;
+    struct buffer out;
+    buffer_init(&out, body->length);
+    struct body *packed = NULL;
+    char *room = buffer_reserve(&out, body->length);
+    if (room != NULL) {
+        stream.next_in = (Bytef *)body->bytes;
+        stream.avail_in = (uInt)body->length;
+        stream.next_out = (Bytef *)room;
+        stream.avail_out = (uInt)body->length; /* no room for more than the plain form has */
+        if (deflate(&stream, Z_FINISH) == Z_STREAM_END) {
+            out.length = stream.total_out;
+            packed = body_new(&out, body->content_type);
+        }
+    }
+    deflateEnd(&stream);
+    buffer_release(&out);
+    if (packed != NULL)
+        packed->compressible = false;
+    return packed;
+}
+
+/* ---- headers ---- */
+
+static h2o_iovec_t request_header(h2o_req_t *req, const char *name)
+{
+    const ssize_t at = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
+    return at == -1 ? h2o_iovec_init(NULL, 0) : req->headers.entries[at].value;
+}
+
+void reply_header(h2o_req_t *req, const char *name, const char *value)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 0, NULL, value,
+                          strlen(value));
+}
+
+void reply_header_copy(h2o_req_t *req, const char *name, const char *value)
+{
+    const h2o_iovec_t kept = h2o_strdup(&req->pool, value, SIZE_MAX);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 0, NULL, kept.base,
+                          kept.len);
+}
+
+/* What may be echoed and logged without further thought. */
+static bool is_sane_id(const h2o_iovec_t *id)
+{
+    if (id->len == 0 || id->len > REPLY_REQUEST_ID_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < id->len; i++) {
+        const char c = id->base[i];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && (c == '\0' || strchr("-_.:/+=@", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+const char *reply_request_id(h2o_req_t *req)
+{
+    const h2o_iovec_t sent = request_header(req, "x-request-id");
+    if (is_sane_id(&sent))
+        return h2o_strdup(&req->pool, sent.base, sent.len).base;
+    char *made = h2o_mem_alloc_pool(&req->pool, LOOP_REQUEST_ID_BYTES);
+    loop_make_request_id(loop_of(req), made);
+    return made;
+}
+
+static void add_common_headers(h2o_req_t *req, const char *content_type)
+{
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
+                   strlen(content_type));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-store"));
+    const char *id = reply_request_id(req);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-request-id"), 0,
+                          "X-Request-ID", id, strlen(id));
+}
+
+/* ---- sending ---- */
+
+static void send_bytes(h2o_req_t *req, int status, h2o_iovec_t bytes)
+{
+    static h2o_generator_t generator = {NULL, NULL};
+
+    req->res.status = status;
+    req->res.reason = reason_of(status);
+    req->res.content_length = bytes.len; /* without it h2o would answer chunked */
+    h2o_start_response(req, &generator);
+    const bool head = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
+    h2o_send(req, &bytes, head || bytes.len == 0 ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
+void reply_body(h2o_req_t *req, int status, struct body *body)
+{
+    add_common_headers(req, body->content_type);
+    struct body *chosen = body;
+    if (body->compressible && body->length > REPLY_GZIP_MIN_BYTES) {
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, NULL,
+                       H2O_STRLIT("Accept-Encoding"));
+        const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT_ENCODING, -1);
+        if (at != -1 && accept_encoding_allows_gzip(req->headers.entries[at].value.base,
+                                                    req->headers.entries[at].value.len)) {
+            if (!body->gzip_tried) {
+                body->gzip_tried = true;
+                body->gzip = body_compress(body);
+            }
+            if (body->gzip != NULL) {
+                chosen = body->gzip;
+                h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL,
+                               H2O_STRLIT("gzip"));
+            }
+        }
+    }
+    h2o_mem_link_shared(&req->pool, chosen); /* takes a hold of its own until the request ends */
+    send_bytes(req, status, h2o_iovec_init(chosen->bytes, chosen->length));
+}
+
+void reply_buffer(h2o_req_t *req, int status, const char *content_type, struct buffer *content)
+{
+    struct body *body = body_new(content, content_type);
+    if (body == NULL) {
+        reply_error(req, 500, "the answer is too large or memory is short; ask for less");
+        return;
+    }
+    reply_body(req, status, body);
+    body_unref(body);
+}
+
+void reply_error_json(struct buffer *out, const char *message)
+{
+    struct json json;
+    json_init(&json, out);
+    json_begin_object(&json);
+    json_member_string(&json, "error", message);
+    json_end_object(&json);
+    buffer_append_byte(out, '\n');
+}
+
+static void send_error(h2o_req_t *req, int status, const char *message)
+{
+    struct buffer content;
+    buffer_init(&content, 8 * ERROR_MESSAGE_MAX_BYTES); /* escaped at worst sixfold */
+    reply_error_json(&content, message);
+    struct body *body = body_new(&content, CONTENT_TYPE_JSON);
+    if (body == NULL) { /* no memory even for this */
+        add_common_headers(req, CONTENT_TYPE_JSON);
+        send_bytes(req, 500, h2o_iovec_init(H2O_STRLIT("{\"error\":\"out of memory\"}\n")));
+        return;
+    }
+    reply_body(req, status, body);
+    body_unref(body);
+}
+
+void reply_error(h2o_req_t *req, int status, const char *fmt, ...)
+{
+    char message[ERROR_MESSAGE_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    const int length = vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    send_error(req, status, length < 0 ? "" : message);
+}
+
+int reply_status_of(enum error_code code)
+{
+    switch (code) {
+    case ERROR_NOT_FOUND:
+    case ERROR_GONE:
+        return 404;
+    case ERROR_USAGE:
+        return 400;
+    case ERROR_UNSUPPORTED:
+        return 406;
+    case ERROR_DENIED:
+        return 403;
+    case ERROR_BUSY:
+    case ERROR_LIMIT:
+        return 503;
+    case ERROR_NONE:
+    case ERROR_CORRUPT:
+    case ERROR_NO_MEMORY:
+    case ERROR_SYSTEM:
+        break;
+    }
+    return 500;
+}
+
+void reply_failure(h2o_req_t *req, const struct error *err)
+{
+    const int status = reply_status_of(err->code);
+    if (status == 503)
+        reply_header(req, "retry-after", "1");
+    send_error(req, status, err->message);
+}

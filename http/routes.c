@@ -1,0 +1,265 @@
+/* routes.c - the table, the match, the dispatch.  Loop threads. */
+#include "http/routes.h"
+
+#include <strings.h>
+
+#include "core/base/config.h"
+#include "core/store/board.h"
+#include "http/handlers.h"
+#include "http/loop.h"
+#include "http/reply.h"
+#include "http/request.h"
+
+enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_MAX = 10000 };
+
+#define FINDING_PARAMS                                                                             \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(SEVERITY) | PARAM_BIT(STATE) | PARAM_BIT(RULE) |  \
+                   PARAM_BIT(FORMAT)                                                               \
+    }
+#define TOP_PARAMS                                                                                 \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(BY) | PARAM_BIT(FORMAT),       \
+        .limit_default = TOP_LIMIT, .limit_max = TOP_LIMIT_MAX                                     \
+    }
+#define HISTORY_PARAMS                                                                             \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(SINCE) | PARAM_BIT(UNTIL) |    \
+                   PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT),                                          \
+        .limit_default = HISTORY_LIMIT, .limit_max = HISTORY_LIMIT_MAX                             \
+    }
+#define ONLY_FORMAT {.allowed = PARAM_BIT(FORMAT)}
+#define ONLY_TARGET {.allowed = PARAM_BIT(TARGET)}
+#define TARGET_FIELDS {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT)}
+#define PROFILE_PARAMS {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(DEBUG)}
+#define ANYTHING {.allowed = QUERY_ANY_PARAM}
+#define NOTHING {0}
+
+/* clang-format off */
+const struct route routes[] = {
+    {"GET",  "/",                           handle_root,            ROUTE_API, false, ANYTHING,       "Where to look, for people"},
+    {"GET",  "/health/live",                handle_live,            ROUTE_API, false, ANYTHING,       "200 while the daemon runs"},
+    {"GET",  "/health/ready",               handle_ready,           ROUTE_API, false, ANYTHING,       "200 once a sample exists, 503 before"},
+    {"GET",  "/v1",                         handle_api_index,       ROUTE_API, true,  ONLY_FORMAT,    "This list of paths"},
+    {"GET",  "/v1/targets",                 handle_targets,         ROUTE_API, true,  ONLY_FORMAT,    "Who is watched, how, and in what state"},
+    {"GET",  "/v1/targets/:id",             handle_target,          ROUTE_API, true,  ONLY_FORMAT,    "One target with its build settings and command line"},
+    {"GET",  "/v1/metrics/latest",          handle_latest,          ROUTE_API, true,  TARGET_FIELDS,  "Newest snapshot of a target"},
+    {"GET",  "/v1/metrics/history",         handle_history,         ROUTE_API, true,  HISTORY_PARAMS, "Snapshots of a target, oldest first; the newest `limit` of those that match"},
+    {"GET",  "/v1/metrics/allocations/top", handle_top_allocations, ROUTE_API, true,  TOP_PARAMS,     "Groups of allocation sites by bytes ever allocated"},
+    {"GET",  "/v1/metrics/retentions/top",  handle_top_retentions,  ROUTE_API, true,  TOP_PARAMS,     "Groups of allocation sites by bytes in use"},
+    {"GET",  "/v1/suggestions",             handle_suggestions,     ROUTE_API, true,  FINDING_PARAMS, "What to change, with evidence; newest first"},
+    {"GET",  "/v1/alerts",                  handle_alerts,          ROUTE_API, true,  FINDING_PARAMS, "Alerts, open and lately resolved; newest first"},
+    {"GET",  "/v1/rules",                   handle_rules,           ROUTE_API, true,  ONLY_FORMAT,    "How each rule is doing, and the last reload"},
+    {"POST", "/v1/rules/reload",            handle_rules_reload,    ROUTE_API, true,  ONLY_FORMAT,    "Loads the rules anew; 422 with FILE:LINE when one is broken, the old ones then stay"},
+    {"POST", "/v1/capture/heap",            handle_capture_heap,    ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Keeps the heap profile of a target, or of every one with `target=all`, as a file"},
+    {"GET",  "/metrics",                    handle_metrics,         ROUTE_PROMETHEUS, false, NOTHING, "Prometheus text format, all targets"},
+    {"GET",  "/debug/pprof/",               handle_pprof_index,     ROUTE_PPROF, false, NOTHING,        "Index page with a link for each target and profile"},
+    {"GET",  "/debug/pprof/heap",           handle_pprof_heap,      ROUTE_PPROF, false, PROFILE_PARAMS, "Heap profile of a target for `go tool pprof`"},
+    {"GET",  "/debug/pprof/allocs",         handle_pprof_allocs,    ROUTE_PPROF, false, PROFILE_PARAMS, "The same, opening at bytes ever allocated"},
+    {"GET",  "/debug/pprof/cmdline",        handle_pprof_cmdline,   ROUTE_PPROF, false, ONLY_TARGET,    "Command line of a target, arguments separated by NUL"},
+    {"GET",  "/debug/pprof/goroutine",      handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/block",          handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/mutex",          handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/threadcreate",   handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/profile",        handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/trace",          handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/symbol",         handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+};
+/* clang-format on */
+const size_t route_count = sizeof(routes) / sizeof(routes[0]);
+
+bool route_group_is_served(enum route_group group, const struct config *config,
+                           bool on_pprof_listener)
+{
+    const bool pprof_apart = config->pprof_listen_addr[0] != '\0';
+    switch (group) {
+    case ROUTE_API:
+        return !on_pprof_listener;
+    case ROUTE_PROMETHEUS:
+        return !on_pprof_listener && config->prometheus_enabled;
+    case ROUTE_PPROF:
+        return config->pprof_enabled && pprof_apart == on_pprof_listener;
+    }
+    return false;
+}
+
+/* ---- matching ---- */
+
+/* Cuts the next segment off [*text]; false at the end. */
+static bool next_segment(const char **text, size_t *length, const char **segment,
+                         size_t *segment_length)
+{
+    if (*length == 0)
+        return false;
+    const char *slash = memchr(*text, '/', *length);
+    *segment = *text;
+    *segment_length = slash == NULL ? *length : (size_t)(slash - *text);
+    const size_t used = slash == NULL ? *length : *segment_length + 1;
+    *text += used;
+    *length -= used;
+    return true;
+}
+
+static bool path_matches(const char *pattern, const char *path, size_t path_length,
+                         char id[ROUTE_ID_MAX_BYTES])
+{
+    if (path_length == 0 || path[0] != '/')
+        return false;
+    const char *pattern_rest = pattern + 1;
+    const char *path_rest = path + 1;
+    size_t pattern_left = strlen(pattern_rest);
+    size_t path_left = path_length - 1;
+    const char *want = NULL;
+    const char *got = NULL;
+    size_t want_length = 0;
+    size_t got_length = 0;
+    id[0] = '\0';
+    while (next_segment(&pattern_rest, &pattern_left, &want, &want_length)) {
+        char decoded[ROUTE_ID_MAX_BYTES];
+        if (!next_segment(&path_rest, &path_left, &got, &got_length) ||
+            !query_decode(got, got_length, false, decoded, sizeof(decoded)))
+            return false;
+        if (want_length == 3 && memcmp(want, ":id", 3) == 0) {
+            if (decoded[0] == '\0')
+                return false;
+            memcpy(id, decoded, sizeof(decoded));
+        } else if (strlen(decoded) != want_length || memcmp(decoded, want, want_length) != 0) {
+            return false;
+        }
+    }
+    return path_left == 0;
+}
+
+static bool method_matches(const struct route *route, const char *method, size_t length)
+{
+    if (strlen(route->method) == length && memcmp(route->method, method, length) == 0)
+        return true;
+    return length == 4 && memcmp(method, "HEAD", 4) == 0 && strcmp(route->method, "GET") == 0;
+}
+
+void routes_find(const struct config *config, bool on_pprof_listener, const char *method,
+                 size_t method_length, const char *path, size_t path_length,
+                 struct route_match *match)
+{
+    bool get = false;
+    bool post = false;
+    char id[ROUTE_ID_MAX_BYTES];
+    match->route = NULL;
+    match->id[0] = '\0';
+    match->allow[0] = '\0';
+    for (size_t i = 0; i < route_count; i++) {
+        if (!route_group_is_served(routes[i].group, config, on_pprof_listener) ||
+            !path_matches(routes[i].path, path, path_length, id))
+            continue;
+        if (method_matches(&routes[i], method, method_length)) {
+            match->route = &routes[i];
+            memcpy(match->id, id, sizeof(id));
+            return;
+        }
+        get = get || strcmp(routes[i].method, "GET") == 0;
+        post = post || strcmp(routes[i].method, "POST") == 0;
+    }
+    if (get || post)
+        (void)snprintf(match->allow, sizeof(match->allow), "%s%s%s", get ? "GET, HEAD, " : "",
+                       post ? "POST, " : "", "OPTIONS");
+}
+
+/* ---- dispatch ---- */
+
+/* A page of another site must not make a browser change anything here.  Programs send no Origin. */
+static bool is_foreign_origin(const h2o_req_t *req)
+{
+    const ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
+    if (at == -1)
+        return false;
+    const h2o_iovec_t origin = req->headers.entries[at].value;
+    const char *host = memmem(origin.base, origin.len, "://", 3);
+    if (host == NULL)
+        return true;
+    host += 3;
+    const size_t length = origin.len - (size_t)(host - origin.base);
+    return length != req->input.authority.len ||
+           strncasecmp(host, req->input.authority.base, length) != 0;
+}
+
+static bool accepts_json(const h2o_req_t *req)
+{
+    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
+    return at == -1 || accept_allows(req->headers.entries[at].value.base,
+                                     req->headers.entries[at].value.len, "application", "json");
+}
+
+/* The path without query, as received.  A proxy's absolute form loses scheme and host. */
+static h2o_iovec_t raw_path(const h2o_req_t *req, h2o_iovec_t *query)
+{
+    h2o_iovec_t path = req->input.path;
+    const char *mark = path.len > 0 ? memchr(path.base, '?', path.len) : NULL;
+    *query = h2o_iovec_init(NULL, 0);
+    if (mark != NULL) {
+        *query = h2o_iovec_init(mark + 1, path.len - (size_t)(mark + 1 - path.base));
+        path.len = (size_t)(mark - path.base);
+    }
+    if (path.len > 7 && strncasecmp(path.base, "http://", 7) == 0) {
+        const char *slash = memchr(path.base + 7, '/', path.len - 7);
+        if (slash == NULL)
+            return h2o_iovec_init("/", 1);
+        path = h2o_iovec_init(slash, path.len - (size_t)(slash - path.base));
+    }
+    return path;
+}
+
+static void answer_unmatched(h2o_req_t *req, const struct route_match *match)
+{
+    if (match->allow[0] == '\0') {
+        reply_error(req, 404, "no such path; GET /v1 lists what there is");
+        return;
+    }
+    reply_header_copy(req, "allow", match->allow);
+    if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"))) {
+        struct buffer nothing;
+        buffer_init(&nothing, 0);
+        reply_buffer(req, 200, CONTENT_TYPE_TEXT, &nothing);
+    } else {
+        reply_error(req, 405, "this path answers %s only", match->allow);
+    }
+}
+
+static void call_handler(h2o_req_t *req, struct loop *loop, const struct route_match *match,
+                         h2o_iovec_t query_text)
+{
+    const struct route *route = match->route;
+    struct request request;
+    struct error err;
+    request.req = req;
+    request.loop = loop;
+    request.wiring = loop->wiring;
+    request.page_ = NULL;
+    request.id = match->id[0] != '\0' ? match->id : NULL;
+    if (!query_parse(&request.query, &route->query, query_text.base, query_text.len, &err)) {
+        reply_failure(req, &err);
+    } else if (route->json && !accepts_json(req)) {
+        reply_error(req, 406, "this path answers application/json; Accept does not let it through "
+                              "(msgpack is not served yet)");
+    } else if (route->method[0] == 'P' && is_foreign_origin(req)) {
+        reply_error(req, 403, "a page of another origin may not do this");
+    } else {
+        route->handle(&request);
+    }
+    board_page_unref(request.page_);
+}
+
+int routes_dispatch(h2o_handler_t *self, h2o_req_t *req)
+{
+    (void)self;
+    struct loop *loop = loop_of(req);
+    struct route_match match;
+    h2o_iovec_t query;
+    const h2o_iovec_t path = raw_path(req, &query);
+    routes_find(loop->wiring->config, loop_surface_of(loop, req) == SURFACE_PPROF,
+                req->method.base, req->method.len, path.base, path.len, &match);
+    if (match.route == NULL)
+        answer_unmatched(req, &match);
+    else
+        call_handler(req, loop, &match, query);
+    return 0;
+}

@@ -1,0 +1,439 @@
+/* view_prometheus.c - the page of numbers a scraper reads. */
+#include "http/view_prometheus.h"
+
+#include <math.h>
+
+#include "core/base/buffer.h"
+#include "core/base/json.h"
+#include "core/store/board.h"
+#include "core/store/finding.h"
+#include "core/store/profile.h"
+#include "core/store/snapshot.h"
+#include "core/store/target_info.h"
+#include "http/self_stats.h"
+
+enum family {
+    FAMILY_ALLOC_BYTES,
+    FAMILY_GO_INFO,
+    FAMILY_TOP_INUSE,
+    FAMILY_CAPTURES,
+    FAMILY_TARGET_UP,
+    FAMILY_TARGET_STATE,
+    FAMILY_SNAPSHOT_TIME,
+    FAMILY_PROFILE_TIME,
+    FAMILY_ALERTS,
+    FAMILY_BUILD_INFO,
+    FAMILY_CPU,
+    FAMILY_RESIDENT,
+    FAMILY_VIRTUAL,
+    FAMILY_OPEN_FDS,
+    FAMILY_MAX_FDS,
+    FAMILY_THREADS,
+    FAMILY_START,
+    FAMILY_COUNT
+};
+
+/* clang-format off */
+const struct prometheus_family prometheus_families[] = {
+    [FAMILY_ALLOC_BYTES]   = {"go_memstats_alloc_bytes",               FIELD_GAUGE,   "target", "The same as go_memstats_heap_alloc_bytes, as client_golang has it (MemStats.Alloc)"},
+    [FAMILY_GO_INFO]       = {"go_info",                               FIELD_GAUGE,   "target, version", "Go version the target was built with; always 1"},
+    [FAMILY_TOP_INUSE]     = {"goprof_top_inuse_bytes",                FIELD_GAUGE,   "target, type_name, tag", "Live bytes of the largest groups of allocation sites, at most 10 for each target"},
+    [FAMILY_CAPTURES]      = {"goprof_profile_captures_total",         FIELD_COUNTER, "target", "Profiles kept as files"},
+    [FAMILY_TARGET_UP]     = {"goprofd_target_up",                     FIELD_GAUGE,   "target, source", "1 if the target was read at the last beat, fully or in part"},
+    [FAMILY_TARGET_STATE]  = {"goprofd_target_state",                  FIELD_GAUGE,   "target, state", "1 for the state the target is in, 0 for the others"},
+    [FAMILY_SNAPSHOT_TIME] = {"goprofd_snapshot_timestamp_seconds",    FIELD_GAUGE,   "target", "When the newest snapshot was taken, Unix seconds"},
+    [FAMILY_PROFILE_TIME]  = {"goprofd_profile_timestamp_seconds",     FIELD_GAUGE,   "target", "When the newest heap profile was read, Unix seconds; it changes with each GC"},
+    [FAMILY_ALERTS]        = {"goprofd_alerts",                        FIELD_GAUGE,   "target, rule, severity", "Alerts that fire"},
+    [FAMILY_BUILD_INFO]    = {"goprofd_build_info",                    FIELD_GAUGE,   "version", "Version of goprofd; always 1"},
+    [FAMILY_CPU]           = {"process_cpu_seconds_total",             FIELD_COUNTER, "", "CPU time of goprofd, user and system"},
+    [FAMILY_RESIDENT]      = {"process_resident_memory_bytes",         FIELD_GAUGE,   "", "Resident memory of goprofd"},
+    [FAMILY_VIRTUAL]       = {"process_virtual_memory_bytes",          FIELD_GAUGE,   "", "Virtual memory of goprofd"},
+    [FAMILY_OPEN_FDS]      = {"process_open_fds",                      FIELD_GAUGE,   "", "File descriptors goprofd has open"},
+    [FAMILY_MAX_FDS]       = {"process_max_fds",                       FIELD_GAUGE,   "", "File descriptors goprofd may open"},
+    [FAMILY_THREADS]       = {"process_threads",                       FIELD_GAUGE,   "", "Threads of goprofd"},
+    [FAMILY_START]         = {"process_start_time_seconds",            FIELD_GAUGE,   "", "When goprofd started, Unix seconds"},
+};
+/* clang-format on */
+const size_t prometheus_family_count = FAMILY_COUNT;
+_Static_assert(sizeof(prometheus_families) / sizeof(prometheus_families[0]) == FAMILY_COUNT,
+               "each family has its row");
+
+/* ---- text ---- */
+
+void view_prometheus_label(struct buffer *out, const char *text)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    size_t length = strlen(text);
+    const bool cut = length > PROMETHEUS_LABEL_MAX_BYTES;
+    if (cut)
+        length = PROMETHEUS_LABEL_MAX_BYTES;
+    for (size_t i = 0; i < length;) {
+        const size_t sequence = json_utf8_length(text + i, length - i);
+        if (sequence == 0) {
+            if (!(cut && length - i < 4)) /* a character that the cut split is just left out */
+                buffer_append_string(out, replacement);
+            i++;
+            continue;
+        }
+        if (text[i] == '\\' || text[i] == '"')
+            buffer_append_byte(out, '\\');
+        if (text[i] == '\n')
+            buffer_append_string(out, "\\n");
+        else
+            buffer_append(out, text + i, sequence);
+        i += sequence;
+    }
+    if (cut)
+        buffer_append_string(out, "...");
+}
+
+/* HELP escapes backslash and newline only; our texts hold neither. */
+static void begin_family(struct buffer *out, const char *name, enum field_kind kind,
+                         const char *help)
+{
+    buffer_append_string(out, "# HELP ");
+    buffer_append_string(out, name);
+    buffer_append_byte(out, ' ');
+    buffer_append_string(out, help);
+    buffer_append_string(out, "\n# TYPE ");
+    buffer_append_string(out, name);
+    buffer_append_string(out, kind == FIELD_COUNTER ? " counter\n" : " gauge\n");
+}
+
+static void append_f64(struct buffer *out, double value)
+{
+    if (isnan(value)) {
+        buffer_append_string(out, "NaN");
+    } else if (isinf(value)) {
+        buffer_append_string(out, value > 0 ? "+Inf" : "-Inf");
+    } else {
+        struct json number; /* for its shortest exact text */
+        json_init(&number, out);
+        json_f64(&number, value);
+    }
+}
+
+/* Seconds with all nine digits that matter, and no more. */
+static void append_seconds(struct buffer *out, uint64_t ns)
+{
+    buffer_append_u64(out, ns / 1000000000U);
+    const unsigned fraction = (unsigned)(ns % 1000000000U);
+    if (fraction == 0)
+        return;
+    char digits[16];
+    int length = snprintf(digits, sizeof(digits), ".%09u", fraction);
+    while (length > 0 && digits[length - 1] == '0')
+        length--;
+    buffer_append(out, digits, (size_t)length);
+}
+
+static void append_label(struct buffer *out, char before, const char *name, const char *value)
+{
+    buffer_append_byte(out, before);
+    buffer_append_string(out, name);
+    buffer_append_string(out, "=\"");
+    view_prometheus_label(out, value);
+    buffer_append_byte(out, '"');
+}
+
+/* "NAME{target="ID"" without the closing brace. */
+static void begin_sample(struct buffer *out, const char *name, const struct target_view *view)
+{
+    buffer_append_string(out, name);
+    append_label(out, '{', "target", view->info->facts.id);
+}
+
+static void end_sample_u64(struct buffer *out, uint64_t value)
+{
+    buffer_append_string(out, "} ");
+    buffer_append_u64(out, value);
+    buffer_append_byte(out, '\n');
+}
+
+static void end_sample_seconds(struct buffer *out, uint64_t ns)
+{
+    buffer_append_string(out, "} ");
+    append_seconds(out, ns);
+    buffer_append_byte(out, '\n');
+}
+
+static void begin_own_family(struct buffer *out, enum family family)
+{
+    const struct prometheus_family *row = &prometheus_families[family];
+    begin_family(out, row->name, row->kind, row->help);
+}
+
+/* ---- the fields of every target ---- */
+
+static void append_field_value(struct buffer *out, const struct field *field,
+                               union field_value value)
+{
+    if (field->type == FIELD_F64)
+        append_f64(out, field->unit == UNIT_NS ? value.f64 / 1e9 : value.f64);
+    else if (field->type == FIELD_I64)
+        buffer_append_i64(out, value.i64); /* no signed field is in ns; the docs test checks it */
+    else if (field->unit == UNIT_NS)
+        append_seconds(out, value.u64);
+    else
+        buffer_append_u64(out, value.u64);
+}
+
+static void write_field_family(struct buffer *out, const struct board_page *page,
+                               const struct field *field, const char *name, enum field_kind kind,
+                               const char *help)
+{
+    bool begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        union field_value value;
+        if (view->snapshot == NULL || !snapshot_field_get(&view->snapshot->values, field, &value))
+            continue;
+        if (!begun)
+            begin_family(out, name, kind, help);
+        begun = true;
+        begin_sample(out, name, view);
+        buffer_append_string(out, "} ");
+        append_field_value(out, field, value);
+        buffer_append_byte(out, '\n');
+    }
+}
+
+static void write_fields(struct buffer *out, const struct board_page *page)
+{
+    for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++) {
+        const struct field *field = &snapshot_fields[i];
+        if (field->metric != NULL)
+            write_field_family(out, page, field, field->metric, field->kind, field->help);
+        if (field->legacy != NULL)
+            write_field_family(out, page, field, field->legacy, field->kind, field->help);
+    }
+    const struct prometheus_family *alloc = &prometheus_families[FAMILY_ALLOC_BYTES];
+    write_field_family(out, page, &snapshot_fields[SNAPSHOT_FIELD_heap_alloc_bytes], alloc->name,
+                       alloc->kind, alloc->help);
+}
+
+/* ---- what else is known of targets ---- */
+
+static void write_go_info(struct buffer *out, const struct board_page *page)
+{
+    bool begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        if (view->info->facts.go_version[0] == '\0')
+            continue;
+        if (!begun)
+            begin_own_family(out, FAMILY_GO_INFO);
+        begun = true;
+        begin_sample(out, prometheus_families[FAMILY_GO_INFO].name, view);
+        append_label(out, ',', "version", view->info->facts.go_version);
+        end_sample_u64(out, 1);
+    }
+}
+
+static bool is_repeated(const struct tops *tops, size_t index)
+{
+    struct buffer one;
+    struct buffer other;
+    bool repeated = false;
+    buffer_init(&one, 16 * PROMETHEUS_LABEL_MAX_BYTES);
+    buffer_init(&other, 16 * PROMETHEUS_LABEL_MAX_BYTES);
+    append_label(&one, '{', "type_name", tops->retentions[index].type_name);
+    append_label(&one, ',', "tag", tops->retentions[index].tag);
+    for (size_t i = 0; i < index && !repeated; i++) {
+        buffer_clear(&other);
+        append_label(&other, '{', "type_name", tops->retentions[i].type_name);
+        append_label(&other, ',', "tag", tops->retentions[i].tag);
+        repeated = one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
+    }
+    buffer_release(&one);
+    buffer_release(&other);
+    return repeated;
+}
+
+static void write_tops(struct buffer *out, const struct board_page *page)
+{
+    bool begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        const struct tops *tops = view->snapshot != NULL ? view->snapshot->tops : NULL;
+        for (size_t k = 0; tops != NULL && k < tops->retention_count && k < SNAPSHOT_TOP_MAX; k++) {
+            const struct top_entry *entry = &tops->retentions[k];
+            /* Two names that only differ beyond the cut would be one series twice, and the
+             * scraper would refuse the whole page. */
+            if (entry->inuse_bytes < 0 || is_repeated(tops, k))
+                continue;
+            if (!begun)
+                begin_own_family(out, FAMILY_TOP_INUSE);
+            begun = true;
+            begin_sample(out, prometheus_families[FAMILY_TOP_INUSE].name, view);
+            append_label(out, ',', "type_name", entry->type_name);
+            append_label(out, ',', "tag", entry->tag);
+            end_sample_u64(out, (uint64_t)entry->inuse_bytes);
+        }
+    }
+}
+
+static void write_captures(struct buffer *out, const struct prometheus_source *source)
+{
+    if (source->page->target_count > 0)
+        begin_own_family(out, FAMILY_CAPTURES);
+    for (size_t i = 0; i < source->page->target_count; i++) {
+        begin_sample(out, prometheus_families[FAMILY_CAPTURES].name, &source->page->targets[i]);
+        end_sample_u64(out, source->captures[i]);
+    }
+}
+
+static void write_states(struct buffer *out, const struct board_page *page)
+{
+    static const enum target_state states[] = {
+        TARGET_WAITING, TARGET_UP,      TARGET_DEGRADED, TARGET_DENIED,
+        TARGET_UNSUPPORTED, TARGET_FAILING, TARGET_GONE,
+    };
+    if (page->target_count > 0)
+        begin_own_family(out, FAMILY_TARGET_UP);
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_facts *facts = &page->targets[i].info->facts;
+        begin_sample(out, prometheus_families[FAMILY_TARGET_UP].name, &page->targets[i]);
+        append_label(out, ',', "source", source_kind_name(facts->source));
+        end_sample_u64(out, facts->state == TARGET_UP || facts->state == TARGET_DEGRADED);
+    }
+    if (page->target_count > 0)
+        begin_own_family(out, FAMILY_TARGET_STATE);
+    for (size_t i = 0; i < page->target_count; i++) {
+        for (size_t s = 0; s < sizeof(states) / sizeof(states[0]); s++) {
+            begin_sample(out, prometheus_families[FAMILY_TARGET_STATE].name, &page->targets[i]);
+            append_label(out, ',', "state", target_state_name(states[s]));
+            end_sample_u64(out, page->targets[i].info->facts.state == states[s]);
+        }
+    }
+}
+
+static void write_times(struct buffer *out, const struct board_page *page)
+{
+    bool begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        if (page->targets[i].snapshot == NULL)
+            continue;
+        if (!begun)
+            begin_own_family(out, FAMILY_SNAPSHOT_TIME);
+        begun = true;
+        begin_sample(out, prometheus_families[FAMILY_SNAPSHOT_TIME].name, &page->targets[i]);
+        end_sample_seconds(out, page->targets[i].snapshot->realtime_ns);
+    }
+    begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        if (page->targets[i].profile == NULL)
+            continue;
+        if (!begun)
+            begin_own_family(out, FAMILY_PROFILE_TIME);
+        begun = true;
+        begin_sample(out, prometheus_families[FAMILY_PROFILE_TIME].name, &page->targets[i]);
+        end_sample_seconds(out, page->targets[i].profile->taken_realtime_ns);
+    }
+}
+
+/* ---- alerts ---- */
+
+static int compare_alerts(const void *a, const void *b)
+{
+    const struct finding *left = *(const struct finding *const *)a;
+    const struct finding *right = *(const struct finding *const *)b;
+    int order = strcmp(left->target, right->target);
+    if (order == 0)
+        order = strcmp(left->rule, right->rule);
+    if (order == 0)
+        order = (int)left->severity - (int)right->severity;
+    return order;
+}
+
+/* One series for each (target, rule, severity), counting what fires. */
+static void write_alerts(struct buffer *out, const struct finding_set *set)
+{
+    const struct finding **firing = calloc(set->count + 1, sizeof(*firing));
+    if (firing == NULL) {
+        out->failed = true;
+        return;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->findings[i].kind == FINDING_ALERT && set->findings[i].state == FINDING_FIRING)
+            firing[count++] = &set->findings[i];
+    }
+    if (count > 0) {
+        qsort(firing, count, sizeof(*firing), compare_alerts);
+        begin_own_family(out, FAMILY_ALERTS);
+    }
+    size_t series = 0;
+    for (size_t i = 0; i < count && series < PROMETHEUS_ALERT_SERIES_MAX; series++) {
+        size_t end = i + 1;
+        while (end < count && compare_alerts(&firing[i], &firing[end]) == 0)
+            end++;
+        buffer_append_string(out, prometheus_families[FAMILY_ALERTS].name);
+        append_label(out, '{', "target", firing[i]->target);
+        append_label(out, ',', "rule", firing[i]->rule);
+        append_label(out, ',', "severity", severity_name(firing[i]->severity));
+        end_sample_u64(out, end - i);
+        i = end;
+    }
+    free(firing);
+}
+
+/* ---- the daemon itself ---- */
+
+static void write_counters(struct buffer *out, const struct board_counters *counters)
+{
+    for (size_t i = 0; i < BOARD_COUNTER_COUNT; i++) {
+        const struct board_counter_field *field = &board_counter_fields[i];
+        const uint64_t value = board_counter_get(counters, field);
+        begin_family(out, field->metric, field->kind, field->help);
+        buffer_append_string(out, field->metric);
+        buffer_append_byte(out, ' ');
+        if (field->unit == UNIT_NS)
+            append_seconds(out, value);
+        else
+            buffer_append_u64(out, value);
+        buffer_append_byte(out, '\n');
+    }
+}
+
+static void write_own(struct buffer *out, enum family family, uint64_t value, bool is_ns)
+{
+    if (value == SELF_STAT_UNKNOWN)
+        return;
+    begin_own_family(out, family);
+    buffer_append_string(out, prometheus_families[family].name);
+    buffer_append_byte(out, ' ');
+    if (is_ns)
+        append_seconds(out, value);
+    else
+        buffer_append_u64(out, value);
+    buffer_append_byte(out, '\n');
+}
+
+static void write_self(struct buffer *out, const struct self_stats *self)
+{
+    begin_own_family(out, FAMILY_BUILD_INFO);
+    buffer_append_string(out, prometheus_families[FAMILY_BUILD_INFO].name);
+    append_label(out, '{', "version", GOPROFD_VERSION);
+    end_sample_u64(out, 1);
+    write_own(out, FAMILY_CPU, self->cpu_ns, true);
+    write_own(out, FAMILY_RESIDENT, self->resident_bytes, false);
+    write_own(out, FAMILY_VIRTUAL, self->virtual_bytes, false);
+    write_own(out, FAMILY_OPEN_FDS, self->open_fds, false);
+    write_own(out, FAMILY_MAX_FDS, self->max_fds, false);
+    write_own(out, FAMILY_THREADS, self->threads, false);
+    write_own(out, FAMILY_START, self->start_realtime_ns, true);
+}
+
+void view_prometheus(struct buffer *out, const struct prometheus_source *source)
+{
+    write_fields(out, source->page);
+    write_go_info(out, source->page);
+    write_tops(out, source->page);
+    write_captures(out, source);
+    write_states(out, source->page);
+    write_times(out, source->page);
+    write_alerts(out, source->findings);
+    write_counters(out, source->counters);
+    write_self(out, source->self);
+}

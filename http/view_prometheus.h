@@ -1,0 +1,44 @@
+/* view_prometheus.h - everything as Prometheus text 0.0.4.  Pure: no clock, no socket; any thread.
+ *
+ * Each family once, HELP and TYPE before its samples.  Label values are made valid UTF-8, escaped and
+ * bounded; no pid, address or stack becomes one. */
+#ifndef GOPROFD_HTTP_VIEW_PROMETHEUS_H
+#define GOPROFD_HTTP_VIEW_PROMETHEUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/store/fields.h"
+
+struct board_counters;
+struct board_page;
+struct buffer;
+struct finding_set;
+struct self_stats;
+
+enum { PROMETHEUS_LABEL_MAX_BYTES = 256, PROMETHEUS_ALERT_SERIES_MAX = 1000 };
+
+struct prometheus_source {
+    const struct board_page *page;
+    const struct finding_set *findings;
+    const struct board_counters *counters;
+    const struct self_stats *self;
+    const uint64_t *captures; /* per target of the page */
+};
+
+void view_prometheus(struct buffer *out, const struct prometheus_source *source);
+
+/* A family that is not in the field or counter tables, for docs/metrics.md and its test. */
+struct prometheus_family {
+    const char *name;
+    enum field_kind kind;
+    const char *labels;
+    const char *help;
+};
+extern const struct prometheus_family prometheus_families[];
+extern const size_t prometheus_family_count;
+
+/* Appends [text] as it must stand between quotes in a label. */
+void view_prometheus_label(struct buffer *out, const char *text);
+
+#endif
