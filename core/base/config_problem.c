@@ -2,11 +2,12 @@
  * been meant.  Values come from a file anybody may have written: quoted and bounded. */
 #include <ctype.h>
 #include <stdarg.h>
+#include <strings.h>
 
 #include "core/base/config_parts.h"
 #include "core/base/json.h"
 
-enum { FOUND_TEXT_MAX_BYTES = 80, NEAR_MISS_WORD_MAX = 63 };
+enum { FOUND_TEXT_MAX_BYTES = 80, NEAR_MISS_WORD_MAX = 63, ABBREVIATION_MIN_BYTES = 4 };
 
 static void begin_line(struct config_load *load, const char *key)
 {
@@ -140,7 +141,10 @@ const char *config_near_miss(const char *text, const char *const *words, size_t 
         const size_t word_length = strlen(words[i]);
         if (word_length > NEAR_MISS_WORD_MAX)
             continue;
-        const size_t found = distance(text, length, words[i], word_length);
+        size_t found = distance(text, length, words[i], word_length);
+        const size_t common = length < word_length ? length : word_length;
+        if (common >= ABBREVIATION_MIN_BYTES && strncasecmp(text, words[i], common) == 0)
+            found = 1; /* "warning" for warn, "crit" for critical */
         if (found < best && found < word_length) {
             best = found;
             nearest = words[i];
