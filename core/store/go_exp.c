@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdint.h>
 
-/* 2**[exponent] for a normal result. */
+/* 2**[exponent], which must be that of a normal double. */
 static double power_of_two(int exponent)
 {
     const uint64_t bits = (uint64_t)(exponent + 1023) << 52;
@@ -19,14 +19,68 @@ static double power_of_two(int exponent)
     return value;
 }
 
+/* Above, the result is infinite. */
+static const double overflow = 7.09782712893384e+02;
+
+enum {
+    NORMAL_EXPONENT_MIN = -1022,
+    NORMAL_EXPONENT_MAX = 1023,
+    EXPONENT_MIN = -1075, /* below, Go's assembly answers 0 */
+};
+
+/* [fraction] * 2**[exponent]; a result that is not normal is rounded once, in the last step. */
+static double scale(double fraction, int exponent)
+{
+    if (exponent > NORMAL_EXPONENT_MAX)
+        return INFINITY;
+    if (exponent >= NORMAL_EXPONENT_MIN)
+        return fraction * power_of_two(exponent);
+    if (exponent < EXPONENT_MIN)
+        return 0;
+    return fraction * power_of_two(exponent - NORMAL_EXPONENT_MIN) *
+           power_of_two(NORMAL_EXPONENT_MIN);
+}
+
+/* ---- arm64 ---- */
+
+/* After exp.go (FreeBSD's e_exp.c): x = k ln 2 + r, a rational approximation in r*r. */
+double go_exp_arm64(double x)
+{
+    static const double underflow = -7.45133219101941108420e+02;
+    static const double log2_e = 1.44269504088896338700e+00;
+    static const double ln2_high = 6.93147180369123816490e-01;
+    static const double ln2_low = 1.90821492927058770002e-10;
+    static const double p[] = {
+        1.66666666666666657415e-01,  -2.77777777770155933842e-03, 6.61375632143793436117e-05,
+        -1.65339022054652515390e-06, 4.13813679705723846039e-08,
+    };
+    if (x > overflow)
+        return INFINITY;
+    if (x < underflow)
+        return 0;
+    if (fabs(x) < 0x1p-28)
+        return 1 + x;
+    const int k = (int)fma(log2_e, x, x < 0 ? -0.5 : 0.5);
+    const double high = fma(-(double)k, ln2_high, x);
+    const double low = (double)k * ln2_low;
+    const double r = high - low;
+    const double t = r * r;
+    double c = fma(t, p[4], p[3]);
+    for (int i = 2; i >= 0; i--)
+        c = fma(t, c, p[i]);
+    c = fma(-t, c, r);
+    const double y = 1 - ((low - (r * c) / (2 - c)) - high);
+    return scale(y, k);
+}
+
 #if defined(__x86_64__)
 #include <emmintrin.h>
+
+/* ---- amd64 ---- */
 
 #define LN2_UPPER 0.69314718055966295651160180568695068359375
 #define LN2_LOWER 0.28235290563031577122588448175013436025525412068e-12
 #define LOG2_E 1.4426950408889634073599246810018920
-
-enum { EXPONENT_MIN = -1022 }; /* of a normal double */
 
 /* Coefficients of the Taylor series, 1/8! to 1/2! and 1. */
 static const double taylor[] = {
@@ -49,9 +103,9 @@ static int exponent_of(double x)
 
 double go_exp_amd64_plain(double x)
 {
+    if (x > overflow)
+        return INFINITY;
     const int exponent = exponent_of(x);
-    if (exponent < EXPONENT_MIN)
-        return 0;
     double r = x - LN2_UPPER * (double)exponent;
     r = r - LN2_LOWER * (double)exponent;
     r = r * 0.0625;
@@ -61,14 +115,14 @@ double go_exp_amd64_plain(double x)
     r = r * sum; /* e**r - 1; squared four times: (1+y)**2 - 1 = y * (y + 2) */
     for (int i = 0; i < 4; i++)
         r = r * (r + 2.0);
-    return (r + 1.0) * power_of_two(exponent);
+    return scale(r + 1.0, exponent);
 }
 
 __attribute__((target("fma"))) double go_exp_amd64_fma(double x)
 {
+    if (x > overflow)
+        return INFINITY;
     const int exponent = exponent_of(x);
-    if (exponent < EXPONENT_MIN)
-        return 0;
     double r = __builtin_fma(-LN2_UPPER, (double)exponent, x);
     r = __builtin_fma(-LN2_LOWER, (double)exponent, r);
     r = r * 0.0625;
@@ -79,8 +133,7 @@ __attribute__((target("fma"))) double go_exp_amd64_fma(double x)
     for (int i = 0; i < 3; i++)
         r = r * (r + 2.0);
     /* The last squaring and the 1 are one fused step here. */
-    r = __builtin_fma(r, r + 2.0, 1.0);
-    return r * power_of_two(exponent);
+    return scale(__builtin_fma(r, r + 2.0, 1.0), exponent);
 }
 
 bool go_exp_has_fma(void)
@@ -95,34 +148,10 @@ double go_exp(double x)
 
 #else
 
-#define LN2_HIGH 6.93147180369123816490e-01
-#define LN2_LOW 1.90821492927058770002e-10
-#define LOG2_E 1.44269504088896338700e+00
-#define UNDERFLOW -7.08396418532264106224e+02 /* below, the result is not normal */
-#define NEAR_ZERO 0x1p-28
-
-/* The arm64 form.  Go 1.19 to 1.27 runs exp.go's plain form on the remaining machines; we have no
- * such machine and use this one there, which may differ in the last bit. */
+/* On machines that are neither, Go runs exp.go or an assembly of their own; there the last bit may
+ * differ. */
 double go_exp(double x)
 {
-    static const double p[] = {
-        1.66666666666666657415e-01,  -2.77777777770155933842e-03, 6.61375632143793436117e-05,
-        -1.65339022054652515390e-06, 4.13813679705723846039e-08,
-    };
-    if (x < UNDERFLOW)
-        return 0;
-    if (fabs(x) < NEAR_ZERO)
-        return 1 + x;
-    const int k = (int)fma(LOG2_E, x, x < 0 ? -0.5 : 0.5);
-    const double high = fma(-(double)k, LN2_HIGH, x);
-    const double low = (double)k * LN2_LOW;
-    const double r = high - low;
-    const double t = r * r;
-    double c = fma(t, p[4], p[3]);
-    for (int i = 2; i >= 0; i--)
-        c = fma(t, c, p[i]);
-    c = fma(-t, c, r);
-    const double y = 1 - ((low - (r * c) / (2 - c)) - high);
-    return y * power_of_two(k);
+    return go_exp_arm64(x);
 }
 #endif

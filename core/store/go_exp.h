@@ -7,11 +7,12 @@
 
 #include <stdbool.h>
 
-/* As math.Exp on this machine, for finite [x] <= 0.  Results below 2^-1022 become 0. */
+/* As math.Exp on this machine, for finite [x] up to 709 (beyond it: infinity). */
 double go_exp(double x);
 
+/* The forms that Go has.  On amd64 it picks by CPU, at start.  For tests. */
+double go_exp_arm64(double x);
 #if defined(__x86_64__)
-/* The two forms that Go has on amd64; it picks by CPU, at start.  For tests. */
 double go_exp_amd64_plain(double x);
 double go_exp_amd64_fma(double x); /* only where go_exp_has_fma() */
 bool go_exp_has_fma(void);

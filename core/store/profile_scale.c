@@ -12,13 +12,19 @@
 
 #include "core/store/go_exp.h"
 
-/* What CVTTSD2SI, which Go's conversion compiles to on amd64, makes of a double: cut towards zero,
- * and the smallest integer for what does not fit. */
+/* Go's conversion to an integer: cut towards zero.  What does not fit becomes what the machine's
+ * instruction makes of it. */
 static int64_t cut(double value)
 {
     if (value >= -0x1p63 && value < 0x1p63)
         return (int64_t)value;
-    return INT64_MIN;
+#if defined(__aarch64__)
+    if (value != value)
+        return 0;
+    return value < 0 ? INT64_MIN : INT64_MAX; /* FCVTZS */
+#else
+    return INT64_MIN; /* CVTTSD2SQ */
+#endif
 }
 
 static double scale_factor(double object_bytes, int64_t rate)
