@@ -239,6 +239,7 @@ static void configure(struct loop *loop)
     conf->http1.req_timeout = loop->wiring->limits.idle_ms;
     /* No cleartext HTTP/2: nothing here needs it, and 2.2.5's predates its best-known attacks. */
     conf->http1.upgrade_to_http2 = 0;
+    conf->http2.callbacks.request_shutdown = NULL; /* arms timers that outlive the context */
 
     static const char *const names[SURFACE_COUNT] = {
         [SURFACE_MAIN] = "main", [SURFACE_PPROF] = "pprof"};

@@ -1,0 +1,467 @@
+/* server_test.c - the real server on a free port, through curl and through raw sockets. */
+#include "fixture.h"
+
+#include <criterion/criterion.h>
+#include <unistd.h>
+#include <zlib.h>
+
+static struct fixture fixture;
+
+static void set_up(void)
+{
+    fixture_init(&fixture);
+}
+
+static void tear_down(void)
+{
+    fixture_release(&fixture);
+}
+
+TestSuite(server, .init = set_up, .fini = tear_down, .timeout = 60);
+
+static void expect(const char *path, int status, const char *part)
+{
+    struct answer answer = fixture_get(&fixture, path);
+    cr_assert_eq(answer.status, status, "%s gave %d: %s", path, answer.status, answer.body);
+    cr_assert_not_null(strstr(answer.body, part), "%s gave %s, wanted %s", path, answer.body, part);
+    answer_release(&answer);
+}
+
+static void expect_header(const struct answer *answer, const char *name, const char *value)
+{
+    char found[256] = "";
+    cr_assert(answer_header(answer, name, found, sizeof(found)), "no %s in %s", name,
+              answer->headers);
+    cr_assert_str_eq(found, value);
+}
+
+Test(server, is_alive_and_ready)
+{
+    fixture_start(&fixture);
+    expect("/health/live", 200, "{\"status\":\"ok\"}");
+    expect("/health/ready", 200, "{\"status\":\"ready\"}");
+    expect("/health/live?probe=kubelet", 200, "ok");
+}
+
+Test(server, is_not_ready_before_the_first_sample)
+{
+    board_free(fixture.board);
+    fixture.board = fixture_empty_board();
+    fixture.wiring.board = fixture.board;
+    fixture.wiring.capturer = NULL;
+    fixture_start(&fixture);
+    expect("/health/ready", 503, "\"status\":\"not ready\"");
+    expect("/health/live", 200, "ok");
+    expect("/v1/metrics/latest", 503, "no target is watched yet");
+    expect("/v1/targets", 200, "[]");
+    expect("/v1/metrics/retentions/top", 200, "[]");
+    expect("/v1/alerts", 200, "[]");
+    expect("/v1/rules", 503, "not loaded");
+    expect("/metrics", 200, "goprofd_build_info");
+    expect("/debug/pprof/", 200, "No target is watched yet");
+}
+
+Test(server, serves_the_newest_snapshot_of_the_target_that_is_meant)
+{
+    fixture_start(&fixture);
+    expect("/v1/metrics/latest", 200, "\"heap_alloc_bytes\":49152");
+    expect("/v1/metrics/latest?target=api", 200, "\"heap_alloc_bytes\":1048576");
+    expect("/v1/metrics/latest?target=nobody", 404, "{\"error\":\"no target with id or name");
+    expect("/v1/metrics/latest?target=%3Cb%3E%22x%5Cy%22%0A%26%FF", 503, "was not sampled yet (waiting");
+}
+
+Test(server, prefers_the_configured_target_when_none_is_named)
+{
+    fixture.config->default_target = "api";
+    fixture_start(&fixture);
+    expect("/v1/metrics/latest", 200, "\"target\":\"api\"");
+    expect("/v1/metrics/latest?target=demo", 200, "\"target\":\"demo\"");
+}
+
+Test(server, serves_fresh_bytes_after_a_new_page)
+{
+    fixture_start(&fixture);
+    expect("/v1/metrics/latest", 200, "\"sequence\":3");
+    expect("/v1/metrics/latest", 200, "\"sequence\":3");
+
+    const struct board_page *page = board_page(fixture.board);
+    struct snapshot *building = snapshot_begin(FIXTURE_TIME_NS + 9000000000, 9000000000);
+    building->sequence = 4;
+    SNAPSHOT_SET(&building->values, heap_alloc_bytes, 77);
+    const struct target_view view = {target_info_ref(page->targets[0].info), snapshot_seal(building),
+                                     NULL};
+    struct error err = {0};
+    cr_assert(board_publish(fixture.board, &view, 1, 9, &err), "%s", err.message);
+    board_page_unref(page);
+
+    expect("/v1/metrics/latest", 200, "\"heap_alloc_bytes\":77");
+    expect("/metrics", 200, "go_memstats_heap_alloc_bytes{target=\"demo\"} 77\n");
+    expect("/debug/pprof/heap", 503, "no heap profile of target");
+}
+
+Test(server, cuts_the_history_by_time_and_limit)
+{
+    fixture_start(&fixture);
+    struct answer all = fixture_get(&fixture, "/v1/metrics/history");
+    cr_assert_eq(all.status, 200);
+    cr_assert_not_null(strstr(all.body, "[{\"timestamp\":\"2026-11-23T00:47:32Z\""));
+    cr_assert_not_null(strstr(all.body, "\"timestamp\":\"2026-11-23T00:47:34Z\""));
+    answer_release(&all);
+    struct answer last = fixture_get(&fixture, "/v1/metrics/history?limit=1&fields=num_gc");
+    cr_assert_str_eq(last.body,
+                     "[{\"timestamp\":\"2026-11-23T00:47:34Z\",\"target\":\"demo\",\"source\":"
+                     "\"process\",\"sequence\":3,\"generation\":1,\"partial\":false,\"num_gc\":43}]");
+    answer_release(&last);
+    struct answer until =
+        fixture_get(&fixture, "/v1/metrics/history?until=2026-11-23T00:47:32Z&fields=num_gc");
+    cr_assert_null(strstr(until.body, "\"sequence\":2"));
+    cr_assert_not_null(strstr(until.body, "\"sequence\":1"));
+    answer_release(&until);
+    expect("/v1/metrics/history?limit=0", 200, "[]");
+    expect("/v1/metrics/history?limit=10001", 400, "0 to 10000");
+    expect("/v1/metrics/history?since=never", 400, "parameter since");
+}
+
+Test(server, puts_the_tops_of_all_targets_in_one_order)
+{
+    fixture_start(&fixture);
+    struct answer answer = fixture_get(&fixture, "/v1/metrics/retentions/top");
+    cr_assert_eq(answer.status, 200);
+    const char *api = strstr(answer.body, "\"retained_bytes\":81920");
+    const char *demo = strstr(answer.body, "\"retained_bytes\":8192,");
+    cr_assert_not_null(api);
+    cr_assert_not_null(demo);
+    cr_assert_lt(api, demo, "largest first: %s", answer.body);
+    cr_assert_eq(strncmp(answer.body, "[{\"target\":\"api\"", 16), 0, "%s", answer.body);
+    answer_release(&answer);
+    struct answer one = fixture_get(&fixture, "/v1/metrics/allocations/top?target=demo&limit=1");
+    cr_assert_not_null(strstr(one.body, "\"total_alloc_bytes\":64000"), "%s", one.body);
+    cr_assert_not_null(strstr(one.body, "\"average_alloc_bytes\":64"));
+    cr_assert_null(strstr(one.body, "api"));
+    cr_assert_null(strstr(one.body, "10240"));
+    answer_release(&one);
+    expect("/v1/metrics/allocations/top?limit=0", 200, "[]");
+    expect("/v1/metrics/allocations/top?target=nobody", 404, "nobody");
+}
+
+Test(server, groups_the_tops_as_asked)
+{
+    fixture_start(&fixture);
+    const char *const ways[] = {"type_tag", "site", "type", "tag", "package"};
+    for (size_t i = 0; i < 5; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof(path), "/v1/metrics/retentions/top?by=%s&limit=1000", ways[i]);
+        expect(path, 200, "\"retained_bytes\":");
+        expect(path, 200, "\"retained_bytes\":"); /* and again from the cache */
+    }
+    expect("/v1/metrics/retentions/top?by=package", 200, "\"package\":\"main\"");
+    expect("/v1/metrics/retentions/top?by=package", 200, "\"retained_bytes\":8320");
+    expect("/v1/metrics/retentions/top?by=colour", 400, "parameter by");
+}
+
+Test(server, filters_findings)
+{
+    fixture_findings(fixture.board);
+    fixture_start(&fixture);
+    expect("/v1/alerts", 200, "demo/retention/main.leak");
+    expect("/v1/alerts", 200, "api/heap_high");
+    struct answer critical = fixture_get(&fixture, "/v1/alerts?severity=critical");
+    cr_assert_null(strstr(critical.body, "heap_high"));
+    cr_assert_not_null(strstr(critical.body, "main.leak"));
+    answer_release(&critical);
+    struct answer resolved = fixture_get(&fixture, "/v1/alerts?state=resolved");
+    cr_assert_null(strstr(resolved.body, "main.leak"));
+    cr_assert_not_null(strstr(resolved.body, "\"resolved_at\":\"2026-11-23T00:47:37Z\""));
+    answer_release(&resolved);
+    expect("/v1/alerts?rule=retention&target=api", 200, "[]");
+    expect("/v1/alerts?target=nobody", 404, "nobody");
+    expect("/v1/suggestions", 200, "\"advice\":\"give the slice its capacity\"");
+    expect("/v1/suggestions?severity=critical", 200, "[]");
+}
+
+Test(server, shows_targets_and_rules)
+{
+    fixture_rules(fixture.board);
+    fixture_start(&fixture);
+    expect("/v1/targets", 200, "\"go_version\":\"go1.27.3\"");
+    expect("/v1/targets", 200, "\"state\":\"waiting\",\"state_since\"");
+    expect("/v1/targets/demo", 200, "\"build_settings\":{\"CGO_ENABLED\":\"0\"");
+    expect("/v1/targets/nobody", 404, "nobody");
+    expect("/v1/rules", 200, "\"last_error\":\"rules/broken.lua:7: boom\"");
+}
+
+Test(server, lists_its_own_paths)
+{
+    fixture_start(&fixture);
+    expect("/v1", 200, "{\"method\":\"POST\",\"path\":\"/v1/capture/heap\"");
+    expect("/v1", 200, "\"path\":\"/debug/pprof/heap\"");
+    expect("/", 200, "/v1/metrics/latest");
+}
+
+Test(server, answers_unknown_paths_and_methods_in_json)
+{
+    fixture_start(&fixture);
+    expect("/nothing", 404, "{\"error\":\"no such path");
+    expect("/../../etc/passwd", 404, "no such path");
+    expect("/%2e%2e/etc/passwd", 404, "no such path");
+    expect("/v1/metrics/latest%00", 404, "no such path");
+    struct answer get = fixture_get(&fixture, "/v1/capture/heap");
+    cr_assert_eq(get.status, 405);
+    expect_header(&get, "Allow", "POST, OPTIONS");
+    expect_header(&get, "Content-Type", "application/json");
+    answer_release(&get);
+    struct answer options =
+        fixture_call(&fixture, &(struct call){.method = "OPTIONS", .path = "/v1/targets"});
+    cr_assert_eq(options.status, 200);
+    expect_header(&options, "allow", "GET, HEAD, OPTIONS");
+    cr_assert_eq(options.length, 0);
+    answer_release(&options);
+    struct answer put = fixture_call(
+        &fixture, &(struct call){.method = "PUT", .path = "/v1/alerts", .body = "x", .body_length = 1});
+    cr_assert_eq(put.status, 405);
+    answer_release(&put);
+}
+
+Test(server, answers_head_with_the_length_of_get)
+{
+    fixture_start(&fixture);
+    struct answer get = fixture_get(&fixture, "/v1/metrics/latest");
+    struct answer head =
+        fixture_call(&fixture, &(struct call){.method = "HEAD", .path = "/v1/metrics/latest"});
+    char length[32];
+    (void)snprintf(length, sizeof(length), "%zu", get.length);
+    cr_assert_eq(head.status, 200);
+    cr_assert_eq(head.length, 0);
+    expect_header(&head, "content-length", length);
+    expect_header(&get, "content-length", length);
+    answer_release(&get);
+    answer_release(&head);
+}
+
+Test(server, echoes_a_sane_request_id_and_makes_one_otherwise)
+{
+    fixture_start(&fixture);
+    const char *const sane[] = {"X-Request-ID: abc-123.def", NULL};
+    const char *const mad[] = {"X-Request-ID: <script>", NULL};
+    struct answer echoed =
+        fixture_call(&fixture, &(struct call){.path = "/nothing", .headers = sane});
+    expect_header(&echoed, "X-Request-ID", "abc-123.def");
+    answer_release(&echoed);
+    struct answer made = fixture_call(&fixture, &(struct call){.path = "/metrics", .headers = mad});
+    char first[64] = "";
+    char second[64] = "";
+    cr_assert(answer_header(&made, "X-Request-ID", first, sizeof(first)));
+    cr_assert_null(strchr(first, '<'));
+    answer_release(&made);
+    made = fixture_get(&fixture, "/metrics");
+    cr_assert(answer_header(&made, "X-Request-ID", second, sizeof(second)));
+    cr_assert_str_neq(first, second);
+    answer_release(&made);
+}
+
+static char *gunzip(const struct answer *answer, size_t *length)
+{
+    const size_t room = 1 << 20;
+    char *out = calloc(1, room);
+    z_stream stream = {0};
+    cr_assert_eq(inflateInit2(&stream, 15 + 16), Z_OK);
+    stream.next_in = (Bytef *)answer->body;
+    stream.avail_in = (uInt)answer->length;
+    stream.next_out = (Bytef *)out;
+    stream.avail_out = (uInt)room - 1;
+    cr_assert_eq(inflate(&stream, Z_FINISH), Z_STREAM_END);
+    *length = stream.total_out;
+    inflateEnd(&stream);
+    return out;
+}
+
+Test(server, compresses_for_those_who_can_read_it)
+{
+    fixture_start(&fixture);
+    const char *const gzip[] = {"Accept-Encoding: gzip", NULL};
+    struct answer plain = fixture_get(&fixture, "/v1/metrics/latest");
+    cr_assert_gt(plain.length, 1024);
+    for (int i = 0; i < 2; i++) { /* made, then from the cache */
+        struct answer packed =
+            fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = gzip});
+        size_t length = 0;
+        expect_header(&packed, "content-encoding", "gzip");
+        expect_header(&packed, "vary", "Accept-Encoding");
+        cr_assert_lt(packed.length, plain.length);
+        char *text = gunzip(&packed, &length);
+        cr_assert_eq(length, plain.length);
+        cr_assert_eq(memcmp(text, plain.body, length), 0);
+        free(text);
+        answer_release(&packed);
+    }
+    answer_release(&plain);
+    struct answer small =
+        fixture_call(&fixture, &(struct call){.path = "/health/live", .headers = gzip});
+    char value[32];
+    cr_assert_not(answer_header(&small, "content-encoding", value, sizeof(value)));
+    answer_release(&small);
+}
+
+Test(server, says_no_to_forms_it_cannot_give)
+{
+    fixture_start(&fixture);
+    const char *const msgpack[] = {"Accept: application/msgpack", NULL};
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = msgpack});
+    cr_assert_eq(answer.status, 406);
+    answer_release(&answer);
+    expect("/v1/metrics/latest?format=msgpack", 406, "msgpack is not served yet");
+    expect("/v1/metrics/latest?format=xml", 400, "parameter format");
+    expect("/v1/metrics/latest?tagret=demo", 400, "parameter tagret: not known here; allowed: target");
+    const char *const openmetrics[] = {"Accept: application/openmetrics-text;version=1.0.0", NULL};
+    answer = fixture_call(&fixture, &(struct call){.path = "/metrics", .headers = openmetrics});
+    cr_assert_eq(answer.status, 200);
+    expect_header(&answer, "content-type", "text/plain; version=0.0.4; charset=utf-8");
+    answer_release(&answer);
+}
+
+Test(server, serves_profiles_as_go_tool_pprof_wants_them)
+{
+    fixture_start(&fixture);
+    const char *const gzip[] = {"Accept-Encoding: gzip", NULL};
+    struct answer heap =
+        fixture_call(&fixture, &(struct call){.path = "/debug/pprof/heap", .headers = gzip});
+    char value[64];
+    cr_assert_eq(heap.status, 200);
+    expect_header(&heap, "content-type", "application/octet-stream");
+    expect_header(&heap, "content-disposition", "attachment; filename=\"heap\"");
+    cr_assert_not(answer_header(&heap, "content-encoding", value, sizeof(value)));
+    size_t length = 0;
+    char *proto = gunzip(&heap, &length);
+    cr_assert_not_null(memmem(proto, length, "main.leak", 9));
+    free(proto);
+    struct answer again = fixture_get(&fixture, "/debug/pprof/heap");
+    cr_assert_eq(again.length, heap.length);
+    cr_assert_eq(memcmp(again.body, heap.body, heap.length), 0);
+    answer_release(&again);
+    struct answer allocs = fixture_get(&fixture, "/debug/pprof/allocs");
+    cr_assert(allocs.length != heap.length || memcmp(allocs.body, heap.body, heap.length) != 0);
+    answer_release(&allocs);
+    answer_release(&heap);
+    expect("/debug/pprof/heap?debug=1", 200, "heap profile: ");
+    expect("/debug/pprof/heap?debug=2", 400, "parameter debug");
+    expect("/debug/pprof/heap?seconds=5", 400, "parameter seconds");
+    expect("/debug/pprof/goroutine?debug=2", 404, "cannot be read from outside yet");
+    struct answer cmdline = fixture_get(&fixture, "/debug/pprof/cmdline");
+    cr_assert_eq(cmdline.length, 23, "%zu", cmdline.length);
+    cr_assert_eq(memcmp(cmdline.body, "/bin/demo\0-listen\0:9000", 23), 0);
+    answer_release(&cmdline);
+}
+
+Test(server, does_not_have_what_the_config_switched_off)
+{
+    fixture.config->prometheus_enabled = false;
+    fixture.config->pprof_enabled = false;
+    fixture_start(&fixture);
+    expect("/metrics", 404, "no such path");
+    expect("/debug/pprof/heap", 404, "no such path");
+    expect("/v1/metrics/latest", 200, "demo");
+}
+
+Test(server, gives_pprof_a_listener_of_its_own)
+{
+    fixture.config->pprof_listen_addr = "127.0.0.1:0";
+    fixture_start(&fixture);
+    expect("/debug/pprof/heap", 404, "no such path");
+    const uint16_t port = server_pprof_port(fixture.server);
+    cr_assert_neq(port, 0);
+    struct answer apart =
+        fixture_call(&fixture, &(struct call){.path = "/debug/pprof/", .port = port});
+    cr_assert_eq(apart.status, 200);
+    cr_assert_not_null(strstr(apart.body, "/debug/pprof/heap?target=demo"));
+    answer_release(&apart);
+    apart = fixture_call(&fixture, &(struct call){.path = "/v1/targets", .port = port});
+    cr_assert_eq(apart.status, 404);
+    answer_release(&apart);
+}
+
+Test(server, runs_on_several_threads)
+{
+    fixture.config->http_threads = 3;
+    fixture_start(&fixture);
+    for (int i = 0; i < 30; i++)
+        expect("/v1/metrics/latest", 200, "demo");
+    const uint64_t counted =
+        atomic_load(&board_counters(fixture.board)->http_requests);
+    cr_assert_geq(counted, 29);
+}
+
+Test(server, counts_requests_and_server_errors)
+{
+    fixture_start(&fixture);
+    expect("/nothing", 404, "error");
+    expect("/v1/rules", 503, "error");
+    expect("/health/live", 200, "ok");
+    expect("/health/live", 200, "ok");
+    const struct board_counters *counters = board_counters(fixture.board);
+    cr_assert_geq(atomic_load(&counters->http_requests), 3);
+    cr_assert_eq(atomic_load(&counters->http_errors), 1);
+}
+
+Test(server, captures_a_profile_and_tells_where)
+{
+    fixture_start(&fixture);
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap"});
+    cr_assert_eq(answer.status, 200, "%s", answer.body);
+    char path[512];
+    cr_assert_eq(sscanf(answer.body, "{\"path\":\"%500[^\"]\"}", path), 1, "%s", answer.body);
+    cr_assert_eq(access(path, R_OK), 0, "%s", path);
+    cr_assert_not_null(strstr(path, "/demo/heap-"));
+    answer_release(&answer);
+    answer = fixture_call(
+        &fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap?target=all"});
+    cr_assert_eq(answer.status, 200);
+    cr_assert_not_null(strstr(answer.body, "\"paths\":["));
+    cr_assert_not_null(strstr(answer.body, "/api/heap-"));
+    answer_release(&answer);
+    answer = fixture_call(
+        &fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap?target=nobody"});
+    cr_assert_eq(answer.status, 404);
+    answer_release(&answer);
+    expect("/metrics", 200, "goprof_profile_captures_total{target=\"demo\"} 2\n");
+}
+
+Test(server, lets_no_foreign_page_change_anything)
+{
+    fixture_start(&fixture);
+    const char *const foreign[] = {"Origin: https://evil.example", NULL};
+    struct answer answer = fixture_call(
+        &fixture,
+        &(struct call){.method = "POST", .path = "/v1/capture/heap", .headers = foreign});
+    cr_assert_eq(answer.status, 403);
+    answer_release(&answer);
+    char own[64];
+    (void)snprintf(own, sizeof(own), "Origin: http://127.0.0.1:%u",
+                   (unsigned)server_port(fixture.server));
+    const char *const same[] = {own, NULL};
+    answer = fixture_call(
+        &fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap", .headers = same});
+    cr_assert_eq(answer.status, 200);
+    answer_release(&answer);
+}
+
+Test(server, refuses_a_body_that_is_too_large_in_json)
+{
+    fixture_start(&fixture);
+    const size_t length = (1 << 20) + 1;
+    char *body = malloc(length);
+    memset(body, 'x', length);
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap",
+                                              .body = body, .body_length = length});
+    cr_assert_eq(answer.status, 413);
+    cr_assert_str_eq(answer.body,
+                     "{\"error\":\"the request's body is larger than this server takes\"}\n");
+    expect_header(&answer, "content-type", "application/json");
+    char id[64];
+    cr_assert(answer_header(&answer, "X-Request-ID", id, sizeof(id)));
+    answer_release(&answer);
+    free(body);
+    expect("/health/live", 200, "ok");
+}
