@@ -1,0 +1,453 @@
+/* buckets.c - one consistent heap profile out of a moving list of records.
+ *
+ * Called by go_process_read each interval.  What can go wrong and what is done about it:
+ *
+ *   C changes during the pass         read C before and after: other C, once more
+ *   flush after a GC still running    bit 0 of mProfCycle not set, or the lock held: wait
+ *   explicit GC flushes future[C+1]   a record that was not yet flushed ("canary") is looked at
+ *                                     again afterwards, behind the lock: gone, once more; and while
+ *                                     explicit GCs happen, two passes must agree
+ *
+ * The lock is read before the canary: free lock, then canary still there, means that no flush
+ * had begun when the lock was read, hence none during the pass.  By the same argument a canary
+ * that survives until the next read proves that nothing published has changed since. */
+#include "core/goproc/buckets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/goproc/bucket_list.h"
+#include "core/goproc/go_layout.h"
+#include "core/goproc/memory.h"
+#include "core/goproc/symbols.h"
+#include "core/store/profile.h"
+
+enum {
+    CYCLES = 3, /* of future[] */
+    RECORD_MAX_BYTES = 128,
+    FLUSHED_BIT = 1,
+};
+#define RETRY_PAUSE_NS 100000L
+#define RETRY_PAUSE_MAX_NS 2000000L
+
+/* What mProfCycle, the lock and the rate said at one moment. */
+struct moment {
+    uint64_t head;
+    int64_t rate;
+    uint64_t lock;
+    uint32_t cycle_word;
+    unsigned char canary[RECORD_MAX_BYTES];
+};
+
+enum sum_mode {
+    SUM_PUBLISHED, /* active + future[C%3] */
+    SUM_ALL,       /* everything: while there has been no GC */
+};
+
+struct pass {
+    uint32_t cycle;
+    enum sum_mode mode;
+    bool any_published; /* a bucket has a published count */
+    size_t canary;      /* index of a bucket with something in future[(C+1)%3]; or SIZE_MAX */
+    bool impossible;    /* a record contradicts itself: torn, or rubbish */
+    uint64_t impossible_address;
+};
+
+struct buckets {
+    struct buckets_source from;
+    struct buckets_limits limits;
+    struct bucket_list *list;
+    struct profile_raw *values; /* as last published, one per bucket */
+    struct profile_raw *fresh;  /* of the pass being made */
+    struct profile_raw *second; /* of the pass that must agree with it */
+    size_t capacity;
+    size_t valued; /* buckets that have values[] */
+    unsigned char *buffer;
+    /* what the last sealed profile stands on */
+    const struct profile *last;
+    uint32_t last_cycle;
+    enum sum_mode last_mode;
+    size_t last_canary;
+    uint64_t last_forced_gc;
+    bool settled; /* last_* are those of an accepted, complete reading */
+};
+
+struct buckets *buckets_new(const struct buckets_source *source,
+                            const struct buckets_limits *limits)
+{
+    struct buckets *buckets = calloc(1, sizeof(*buckets));
+    if (buckets == NULL)
+        return NULL;
+    buckets->from = *source;
+    buckets->limits = *limits;
+    buckets->last_canary = SIZE_MAX;
+    buckets->buffer = malloc(BUCKET_BATCH_BYTES);
+    buckets->list = bucket_list_new(source->memory, source->stacks,
+                                    (1 + CYCLES) * source->layout->record_cycle_bytes);
+    if (buckets->buffer == NULL || buckets->list == NULL) {
+        buckets_free(buckets);
+        return NULL;
+    }
+    return buckets;
+}
+
+void buckets_free(struct buckets *buckets)
+{
+    if (buckets == NULL)
+        return;
+    profile_unref(buckets->last);
+    bucket_list_free(buckets->list);
+    free(buckets->values);
+    free(buckets->fresh);
+    free(buckets->second);
+    free(buckets->buffer);
+    free(buckets);
+}
+
+size_t buckets_count(const struct buckets *buckets)
+{
+    return bucket_list_count(buckets->list);
+}
+
+static bool reserve(struct buckets *buckets, struct error *err)
+{
+    size_t count = bucket_list_count(buckets->list);
+    if (count > buckets->capacity) {
+        size_t capacity = count + count / 4 + 64;
+        struct profile_raw *values = realloc(buckets->values, capacity * sizeof(*values));
+        if (values != NULL)
+            buckets->values = values;
+        struct profile_raw *fresh = realloc(buckets->fresh, capacity * sizeof(*fresh));
+        if (fresh != NULL)
+            buckets->fresh = fresh;
+        struct profile_raw *second = realloc(buckets->second, capacity * sizeof(*second));
+        if (second != NULL)
+            buckets->second = second;
+        if (values == NULL || fresh == NULL || second == NULL)
+            return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu sites", count);
+        buckets->capacity = capacity;
+    }
+    if (count > buckets->valued)
+        memset(buckets->values + buckets->valued, 0,
+               (count - buckets->valued) * sizeof(*buckets->values));
+    buckets->valued = count;
+    return true;
+}
+
+/* Moments. */
+
+/* The order matters: see the top of the file. */
+static bool read_moment(struct buckets *buckets, size_t canary, struct moment *moment,
+                        struct error *err)
+{
+    const uint64_t *address = buckets->from.symbols->address;
+    struct memory_part parts[5];
+    size_t count = 0;
+
+    memset(moment, 0, sizeof(*moment));
+    parts[count++] = (struct memory_part){address[SYMBOL_MBUCKETS], &moment->head, 8};
+    parts[count++] = (struct memory_part){address[SYMBOL_MEM_PROFILE_RATE], &moment->rate, 8};
+    parts[count++] = (struct memory_part){address[SYMBOL_MPROF_ACTIVE_LOCK], &moment->lock, 8};
+    if (canary != SIZE_MAX)
+        parts[count++] =
+            (struct memory_part){bucket_list_record_address(buckets->list, canary), moment->canary,
+                                 (1 + CYCLES) * buckets->from.layout->record_cycle_bytes};
+    parts[count++] = (struct memory_part){address[SYMBOL_MPROF_CYCLE], &moment->cycle_word, 4};
+    return memory_read_parts(buckets->from.memory, parts, count, err);
+}
+
+static bool lock_is_free(const struct buckets *buckets, const struct moment *moment)
+{
+    uint64_t held_bits = buckets->from.layout->spinbit_mutex ? 1 : UINT64_MAX;
+    return (moment->lock & held_bits) == 0;
+}
+
+static bool is_settled(const struct buckets *buckets, const struct moment *moment)
+{
+    /* Before the first GC nothing is ever flushed, so nothing marks a flush as done. */
+    return lock_is_free(buckets, moment) &&
+           ((moment->cycle_word & FLUSHED_BIT) != 0 || moment->cycle_word >> 1 == 0);
+}
+
+static uint64_t word(const unsigned char *bytes, size_t index)
+{
+    uint64_t value;
+    memcpy(&value, bytes + 8 * index, sizeof(value));
+    return value;
+}
+
+/* Whether future[(C+1)%3] of [record] holds anything. */
+static bool is_canary(const struct buckets *buckets, const unsigned char *record, uint32_t cycle)
+{
+    size_t cycle_bytes = buckets->from.layout->record_cycle_bytes;
+    const unsigned char *next = record + (1 + (cycle + 1) % CYCLES) * cycle_bytes;
+    return word(next, 0) != 0 || word(next, 1) != 0;
+}
+
+static void pause_before_retry(uint64_t attempt)
+{
+    long pause_ns = RETRY_PAUSE_NS << (attempt < 5 ? attempt : 5);
+    if (pause_ns > RETRY_PAUSE_MAX_NS)
+        pause_ns = RETRY_PAUSE_MAX_NS;
+    nanosleep(&(struct timespec){.tv_nsec = pause_ns}, NULL);
+}
+
+/* One pass over all records. */
+
+static void take_record(const struct buckets *buckets, struct pass *pass, size_t index,
+                        const unsigned char *record, struct profile_raw *value)
+{
+    size_t cycle_bytes = buckets->from.layout->record_cycle_bytes;
+    size_t words = cycle_bytes / 8;
+    const unsigned char *flushing = record + (1 + pass->cycle % CYCLES) * cycle_bytes;
+    uint64_t object_bytes = bucket_list_object_bytes(buckets->list, index);
+    uint64_t sum[4];
+
+    for (size_t i = 0; i < words; i++)
+        sum[i] = word(record, i) + word(flushing, i);
+    pass->any_published |= (sum[0] | sum[1]) != 0;
+    if (pass->mode == SUM_ALL) {
+        for (size_t i = 0; i < words; i++)
+            sum[i] = word(record, i) + word(record, words + i) + word(record, 2 * words + i) +
+                     word(record, 3 * words + i);
+    } else if (pass->canary == SIZE_MAX && is_canary(buckets, record, pass->cycle))
+        pass->canary = index;
+    uint64_t alloc_bytes = sum[0] * object_bytes, free_bytes = sum[1] * object_bytes;
+    if (sum[1] > sum[0] || (words == 4 && (sum[2] != alloc_bytes || sum[3] != free_bytes))) {
+        pass->impossible = true;
+        pass->impossible_address = bucket_list_record_address(buckets->list, index);
+    }
+    *value = (struct profile_raw){sum[0], sum[1], alloc_bytes, free_bytes};
+}
+
+static bool make_pass(struct buckets *buckets, struct pass *pass, struct profile_raw *values,
+                      struct error *err)
+{
+    pass->any_published = pass->impossible = false;
+    pass->canary = SIZE_MAX;
+    size_t batches = bucket_list_batch_count(buckets->list);
+    for (size_t b = 0; b < batches; b++) {
+        const struct bucket_place *places;
+        size_t count;
+        if (!bucket_list_read_batch(buckets->list, b, buckets->buffer, &places, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            take_record(buckets, pass, places[i].index, buckets->buffer + places[i].offset,
+                        &values[places[i].index]);
+    }
+    return true;
+}
+
+/* Whether what [pass] saw was one state of the target; [before] is the moment it began with. */
+static bool pass_holds(struct buckets *buckets, const struct pass *pass, struct moment *after,
+                       bool *holds, struct error *err)
+{
+    if (!read_moment(buckets, pass->canary, after, err))
+        return false;
+    *holds = after->cycle_word >> 1 == pass->cycle && lock_is_free(buckets, after) &&
+             (pass->canary == SIZE_MAX || is_canary(buckets, after->canary, pass->cycle));
+    return true;
+}
+
+enum attempt { ATTEMPT_GOOD, ATTEMPT_MOVED, ATTEMPT_FAILED };
+
+/* A pass, checked; with [twice] a second one must agree. */
+static enum attempt attempt(struct buckets *buckets, struct pass *pass, bool twice,
+                            struct error *err)
+{
+    struct moment after;
+    bool holds = false;
+
+    if (!make_pass(buckets, pass, buckets->fresh, err) ||
+        !pass_holds(buckets, pass, &after, &holds, err))
+        return ATTEMPT_FAILED;
+    if (!holds || pass->impossible)
+        return ATTEMPT_MOVED;
+    if (!twice)
+        return ATTEMPT_GOOD;
+
+    struct pass again = *pass;
+    if (!make_pass(buckets, &again, buckets->second, err) ||
+        !pass_holds(buckets, &again, &after, &holds, err))
+        return ATTEMPT_FAILED;
+    if (!holds || memcmp(buckets->fresh, buckets->second,
+                         bucket_list_count(buckets->list) * sizeof(*buckets->fresh)) != 0)
+        return ATTEMPT_MOVED;
+    pass->canary = again.canary;
+    return ATTEMPT_GOOD;
+}
+
+/* Repeats until a pass holds.  [*given_up]: values are of one cycle but may mix two states. */
+static bool read_values(struct buckets *buckets, struct moment *moment, uint64_t num_forced_gc,
+                        struct pass *pass, uint64_t *retries, bool *given_up, struct error *err)
+{
+    enum sum_mode mode = moment->cycle_word >> 1 == 0 ? SUM_ALL : SUM_PUBLISHED;
+    bool twice = num_forced_gc != buckets->last_forced_gc;
+    bool one_cycle = false;
+    bool wrong_mode = false;
+
+    if (buckets->settled && buckets->last_cycle == moment->cycle_word >> 1)
+        mode = buckets->last_mode;
+
+    *given_up = false;
+    for (uint64_t tries = 0; tries <= buckets->limits.retries; tries++) {
+        if (tries > 0 && !wrong_mode) {
+            (*retries)++;
+            pause_before_retry(tries);
+            if (!read_moment(buckets, SIZE_MAX, moment, err))
+                return false;
+        }
+        if (!is_settled(buckets, moment) && tries < buckets->limits.retries)
+            continue;
+        *pass = (struct pass){.cycle = moment->cycle_word >> 1, .mode = mode};
+        enum attempt outcome = attempt(buckets, pass, twice && mode == SUM_PUBLISHED, err);
+        if (outcome == ATTEMPT_FAILED)
+            return false;
+        /* All or nothing over the whole list: one published count, and sums are out. */
+        enum sum_mode right_mode = pass->any_published ? SUM_PUBLISHED : SUM_ALL;
+        wrong_mode = bucket_list_count(buckets->list) > 0 && right_mode != mode;
+        if (wrong_mode) {
+            mode = right_mode;
+            continue;
+        }
+        if (outcome == ATTEMPT_GOOD)
+            return true;
+        one_cycle = !pass->impossible;
+    }
+    if (pass->impossible)
+        return error_set(err, ERROR_CORRUPT,
+                         "heap profile: the record at 0x%llx contradicts itself",
+                         (unsigned long long)pass->impossible_address);
+    struct moment after;
+    if (!read_moment(buckets, SIZE_MAX, &after, err))
+        return false;
+    if (!one_cycle || after.cycle_word >> 1 != pass->cycle)
+        return error_set(err, ERROR_BUSY,
+                         "heap profile: a GC moved it during each of %zu attempts",
+                         buckets->limits.retries + 1);
+    *given_up = true;
+    return true;
+}
+
+/* The profile. */
+
+static bool rescale(const struct buckets *buckets, size_t index, const struct profile *previous,
+                    int64_t rate)
+{
+    return previous == NULL || index >= previous->entry_count || previous->rate != rate ||
+           memcmp(&buckets->values[index], &buckets->fresh[index], sizeof(*buckets->fresh)) != 0;
+}
+
+/* All buckets are in it, the ones without a count too, as in the runtime's own. */
+static bool build(struct buckets *buckets, const struct moment *moment, uint64_t taken_realtime_ns,
+                  bool partial, const char *partial_reason, const struct profile **sealed,
+                  struct error *err)
+{
+    size_t count = moment->rate == 0 ? 0 : bucket_list_count(buckets->list);
+    const struct profile *previous = buckets->last;
+    struct profile *profile = profile_begin(buckets->from.sites, count);
+
+    if (profile == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu sites", count);
+    profile->taken_realtime_ns = taken_realtime_ns;
+    profile->start_realtime_ns = buckets->from.start_realtime_ns;
+    profile->cycle = moment->cycle_word >> 1;
+    profile->rate = moment->rate;
+    profile->partial = partial;
+    profile->partial_reason = partial_reason;
+    profile->mappings = buckets->from.mappings;
+    profile->mapping_count = buckets->from.mapping_count;
+    for (size_t i = 0; i < count; i++) {
+        struct profile_entry *entry = &profile->entries[i];
+        if (!rescale(buckets, i, previous, moment->rate)) {
+            *entry = previous->entries[i];
+            continue;
+        }
+        entry->site = bucket_list_site(buckets->list, i);
+        profile_scale(entry, &buckets->fresh[i], bucket_list_object_bytes(buckets->list, i),
+                      moment->rate, buckets->from.layout->size_exact);
+    }
+    profile->entry_count = count;
+    memcpy(buckets->values, buckets->fresh, count * sizeof(*buckets->values));
+    *sealed = profile_seal(profile);
+    return true;
+}
+
+static bool is_unchanged(const struct buckets *buckets, const struct moment *moment)
+{
+    return buckets->settled && buckets->last->rate == moment->rate &&
+           buckets->last_cycle == moment->cycle_word >> 1 &&
+           buckets->last_mode == SUM_PUBLISHED && buckets->last_canary != SIZE_MAX &&
+           lock_is_free(buckets, moment) &&
+           is_canary(buckets, moment->canary, moment->cycle_word >> 1);
+}
+
+/* The same numbers, read anew: the old profile says the same. */
+static bool says_the_same(const struct buckets *buckets, const struct moment *moment,
+                          const struct pass *pass)
+{
+    size_t count = bucket_list_count(buckets->list);
+    return buckets->settled && buckets->last->rate == moment->rate &&
+           buckets->last_cycle == pass->cycle && buckets->last->entry_count == count &&
+           memcmp(buckets->values, buckets->fresh, count * sizeof(*buckets->fresh)) == 0;
+}
+
+static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t num_forced_gc,
+                      uint64_t taken_realtime_ns, uint64_t *retries, struct error *err)
+{
+    struct pass pass = {.canary = SIZE_MAX};
+    bool given_up = false;
+    enum bucket_walk walk = BUCKET_WALK_DONE;
+    const struct profile *fresh;
+
+    if (moment->rate != 0) {
+        walk = bucket_list_extend(buckets->list, moment->head, buckets->limits.records_a_read,
+                                  buckets->limits.records, err);
+        if (walk == BUCKET_WALK_FAILED || !reserve(buckets, err) ||
+            !read_values(buckets, moment, num_forced_gc, &pass, retries, &given_up, err))
+            return false;
+        if (!given_up && walk == BUCKET_WALK_DONE && says_the_same(buckets, moment, &pass)) {
+            buckets->last_canary = pass.canary;
+            buckets->last_mode = pass.mode;
+            buckets->last_forced_gc = num_forced_gc;
+            return true;
+        }
+    } else if (buckets->settled && buckets->last->rate == 0)
+        return true;
+
+    const char *reason = walk == BUCKET_WALK_PAUSED
+                             ? "the list of allocation sites is still being read"
+                         : walk == BUCKET_WALK_FULL ? "more allocation sites than goprofd keeps"
+                         : given_up ? "garbage collections kept moving the profile"
+                                    : NULL;
+    if (!build(buckets, moment, taken_realtime_ns, reason != NULL, reason, &fresh, err))
+        return false;
+    profile_unref(buckets->last);
+    buckets->last = fresh;
+    buckets->last_cycle = moment->cycle_word >> 1;
+    buckets->last_mode = pass.mode;
+    buckets->last_canary = pass.canary;
+    buckets->last_forced_gc = num_forced_gc;
+    buckets->settled = !given_up && walk != BUCKET_WALK_PAUSED;
+    return true;
+}
+
+bool buckets_read(struct buckets *buckets, uint64_t num_forced_gc, uint64_t taken_realtime_ns,
+                  const struct profile **profile, int64_t *rate, uint64_t *retries,
+                  struct error *err)
+{
+    struct moment moment;
+
+    if (!read_moment(buckets, buckets->settled ? buckets->last_canary : SIZE_MAX, &moment, err))
+        return error_wrap(err, "heap profile");
+    *rate = moment.rate;
+    if (moment.rate < 0)
+        return error_set(err, ERROR_CORRUPT, "runtime.MemProfileRate is %lld",
+                         (long long)moment.rate);
+    if (!is_unchanged(buckets, &moment) &&
+        !read_anew(buckets, &moment, num_forced_gc, taken_realtime_ns, retries, err))
+        return false;
+    *profile = profile_ref(buckets->last);
+    return true;
+}

@@ -1,0 +1,37 @@
+/* call_stacks.h - stacks of return addresses become sites, each pc looked up once.
+ *
+ * Reproduces what runtime/pprof does with a heap record: leading runtime frames are hidden, goexit
+ * is dropped, the last pc is expanded to the callers it was inlined into, and pcs that belong to one
+ * physical frame form one Location (src/runtime/pprof/{protomem,proto}.go, Go 1.19 to 1.27).  One
+ * thread. */
+#ifndef GOPROFD_GOPROC_CALL_STACKS_H
+#define GOPROFD_GOPROC_CALL_STACKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+struct call_stacks;
+struct go_layout;
+struct pclntab;
+struct site;
+struct site_table;
+
+enum {
+    CALL_STACK_PCS_MAX = 1026,        /* runtime: maxProfStackDepth + 2 */
+    CALL_STACKS_CACHE_MAX = 2 << 20,  /* pcs remembered; further ones are looked up each time */
+};
+
+/* Borrows all three. */
+struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *sites,
+                                    const struct go_layout *layout);
+void call_stacks_free(struct call_stacks *stacks); /* NULL is allowed */
+
+/* The site of a bucket with this stack, newly added to the table.  [pcs] are return addresses, leaf
+ * first, at most CALL_STACK_PCS_MAX.  NULL with ERROR_LIMIT or ERROR_NO_MEMORY. */
+const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
+                                   uint64_t object_bytes, struct error *err);
+
+#endif

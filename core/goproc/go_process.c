@@ -1,0 +1,437 @@
+/* go_process.c - puts the readers together: open a process, read it each interval.
+ *
+ * Called by the sampler thread and by the one-shot commands.  Order at open:
+ *
+ *   identity, /proc/PID/mem -> executable file -> version, layout -> symbols -> moduledata ->
+ *   function tables -> self-check -> buckets
+ *
+ * The open /proc/PID/mem belongs to one address space and reads 0 bytes once that is gone, by exit
+ * or by exec; it tells what start time and executable alone cannot: exec of the same program. */
+#include "core/goproc/go_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/buffer.h"
+#include "core/base/clock.h"
+#include "core/goproc/buckets.h"
+#include "core/goproc/call_stacks.h"
+#include "core/goproc/code_mappings.h"
+#include "core/goproc/go_layout.h"
+#include "core/goproc/go_program.h"
+#include "core/goproc/heap_stats.h"
+#include "core/goproc/memory.h"
+#include "core/goproc/moduledata.h"
+#include "core/goproc/pclntab.h"
+#include "core/goproc/procfs_file.h"
+#include "core/goproc/symbols.h"
+#include "core/store/profile.h"
+#include "core/store/snapshot.h"
+#include "core/store/target_info.h"
+
+struct go_process {
+    struct procfs fs;
+    pid_t pid;
+    struct procfs_identity identity;
+    int exit_fd; /* pidfd, or -1 on kernels without */
+    int mem_fd;
+    struct go_program program;
+    char go_version[BUILDINFO_VERSION_MAX_BYTES + 1];
+    const char *layout_source; /* "table", or "assumed" for experiments */
+    const struct go_layout *layout;
+    struct memory memory;
+    struct symbols symbols;
+    struct moduledata module;
+    uint64_t bias;
+    struct pclntab *functions;
+    struct site_table *sites;
+    struct call_stacks *stacks;
+    struct heap_stats *stats;
+    struct buckets *buckets;
+    struct buffer cmdline;
+    char *command; /* arguments joined with spaces */
+    char exe[PROCFS_PATH_MAX_BYTES];
+    char cgroup[PROCFS_PATH_MAX_BYTES];
+    char container_id[80];
+};
+
+/* Whether the process is still the one that was opened, running the same image. */
+static bool check_alive(const struct go_process *process, struct error *err)
+{
+    struct procfs_identity now;
+    char byte;
+
+    if (process->exit_fd != -1) {
+        struct pollfd poll_exit = {.fd = process->exit_fd, .events = POLLIN};
+        if (poll(&poll_exit, 1, 0) > 0)
+            return error_set(err, ERROR_GONE, "process %d has exited", (int)process->pid);
+    } else {
+        if (!procfs_identity_read(&process->fs, process->pid, &now, err))
+            return false;
+        if (now.start_ticks != process->identity.start_ticks)
+            return error_set(err, ERROR_GONE, "pid %d now names another process",
+                             (int)process->pid);
+    }
+    ssize_t got = pread(process->mem_fd, &byte, 1,
+                        (off_t)process->symbols.address[SYMBOL_MPROF_CYCLE]);
+    if (got != 1)
+        return error_set(err, ERROR_GONE, "process %d has exited or was replaced by exec",
+                         (int)process->pid);
+    return true;
+}
+
+/* Opening. */
+
+static bool set_denied(const struct go_process *process, struct error *err)
+{
+    procfs_explain_denied(&process->fs, process->pid, err);
+    return false;
+}
+
+static bool open_identity(struct go_process *process, struct error *err)
+{
+    char relative[64];
+    char path[PROCFS_PATH_MAX_BYTES];
+    struct procfs_identity again;
+
+    if (!procfs_identity_read(&process->fs, process->pid, &process->identity, err))
+        return false;
+    /* Children of a fork before exec and zombies are caught by what follows. */
+    process->exit_fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    if (process->exit_fd == -1 && errno == ESRCH)
+        return error_set(err, ERROR_GONE, "process %d has exited", (int)process->pid);
+    snprintf(relative, sizeof(relative), "proc/%d/mem", (int)process->pid);
+    if (!procfs_path(&process->fs, path, relative))
+        return error_set(err, ERROR_LIMIT, "the path of /proc/%d/mem is too long",
+                         (int)process->pid);
+    process->mem_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (process->mem_fd == -1) {
+        if (errno == EACCES || errno == EPERM)
+            return set_denied(process, err);
+        return procfs_pid_error(&process->fs, process->pid, "mem", errno, err);
+    }
+    if (!procfs_identity_read(&process->fs, process->pid, &again, err))
+        return false;
+    if (again.start_ticks != process->identity.start_ticks)
+        return error_set(err, ERROR_GONE, "pid %d now names another process", (int)process->pid);
+    return memory_open_process(&process->memory, process->pid, err);
+}
+
+/* Where the executable was loaded. */
+static bool find_bias(struct go_process *process, const struct procfs_maps *maps,
+                      struct error *err)
+{
+    const struct procfs_mapping *lowest = NULL;
+
+    if (!elf_file_is_relocatable(process->program.elf)) {
+        process->bias = 0;
+        return true;
+    }
+    for (size_t i = 0; i < maps->count; i++) {
+        const struct procfs_mapping *mapping = &maps->mappings[i];
+        if (strcmp(mapping->path, process->exe) == 0 &&
+            (lowest == NULL || mapping->start < lowest->start))
+            lowest = mapping;
+    }
+    if (lowest == NULL)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "its executable is not among its mappings: nothing tells where it is loaded");
+    process->bias = elf_file_load_bias(process->program.elf, lowest->start, lowest->offset);
+    return true;
+}
+
+/* The version noted by the linker, or the one that the runtime holds itself. */
+static bool find_version(struct go_process *process, struct error *err)
+{
+    const char *noted = process->program.info.go_version;
+    uint64_t string[2];
+    size_t length = strlen(noted);
+
+    if (length > 0) {
+        memcpy(process->go_version, noted, length + 1); /* bounded by buildinfo */
+        return true;
+    }
+    struct elf_symbol wanted = {.name = symbols_name(SYMBOL_BUILD_VERSION)};
+    if (!elf_file_has_symbols(process->program.elf) ||
+        !elf_file_find_symbols(process->program.elf, &wanted, 1, err) || !wanted.found)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "a Go program without build information and without a symbol table: its "
+                         "Go version is unknown");
+    if (!memory_read(&process->memory, wanted.address + process->bias, string, sizeof(string), err))
+        return error_wrap(err, "runtime.buildVersion");
+    if (string[1] == 0 || string[1] > BUILDINFO_VERSION_MAX_BYTES)
+        return error_set(err, ERROR_CORRUPT, "runtime.buildVersion has %llu bytes",
+                         (unsigned long long)string[1]);
+    process->go_version[string[1]] = '\0';
+    return memory_read(&process->memory, string[0], process->go_version, (size_t)string[1], err);
+}
+
+static bool choose_layout(struct go_process *process, struct error *err)
+{
+    struct go_version version;
+    enum elf_machine machine = elf_file_machine(process->program.elf);
+
+    process->layout = go_layout_find(process->go_version, err);
+    if (process->layout == NULL)
+        return false;
+    if (machine == ELF_MACHINE_OTHER)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "built for another machine: amd64 and arm64 can be read");
+    process->layout_source =
+        go_version_parse(process->go_version, &version) && version.experiments ? "assumed"
+                                                                               : "table";
+    return true;
+}
+
+static bool find_module(struct go_process *process, struct error *err)
+{
+    uint64_t address = process->symbols.address[SYMBOL_FIRST_MODULEDATA];
+
+    if (address != 0 && moduledata_read(&process->memory, address, process->layout,
+                                        &process->module, NULL))
+        return true;
+    return moduledata_find(process->program.elf, &process->memory, process->bias, process->layout,
+                           &process->module, err);
+}
+
+static bool open_readers(struct go_process *process, const struct procfs_maps *maps,
+                         struct error *err)
+{
+    const struct mapping *mappings;
+    size_t mapping_count;
+
+    process->functions = pclntab_load(process->program.elf, process->bias, &process->module,
+                                      process->layout, err);
+    if (process->functions == NULL)
+        return false;
+    process->sites = site_table_new();
+    if (process->sites == NULL ||
+        (process->stacks = call_stacks_new(process->functions, process->sites,
+                                           process->layout)) == NULL ||
+        (process->stats = heap_stats_new(&process->memory, process->layout,
+                                         &process->symbols)) == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
+    if (!heap_stats_check(process->stats, err) ||
+        !code_mappings_build(&process->fs, process->pid, maps, process->exe,
+                             process->program.build_id, process->sites, &mappings,
+                             &mapping_count, err))
+        return false;
+    const struct buckets_source source = {
+        .memory = &process->memory,
+        .layout = process->layout,
+        .symbols = &process->symbols,
+        .stacks = process->stacks,
+        .sites = process->sites,
+        .mappings = mappings,
+        .mapping_count = mapping_count,
+        .start_realtime_ns = process->identity.start_realtime_ns,
+    };
+    process->buckets = buckets_new(&source, &BUCKETS_LIMITS_DEFAULT);
+    if (process->buckets == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
+    return true;
+}
+
+static bool open_image(struct go_process *process, struct error *err)
+{
+    struct procfs_maps maps = {0};
+
+    if (!go_program_open(&process->fs, process->pid, &process->program, err) ||
+        !procfs_exe_read(&process->fs, process->pid, process->exe, err) ||
+        !procfs_maps_read(&process->fs, process->pid, &maps, err))
+        return false;
+    bool ok = find_bias(process, &maps, err) && find_version(process, err) &&
+              choose_layout(process, err) &&
+              symbols_from_symtab(process->program.elf, process->bias, &process->symbols, err) &&
+              find_module(process, err) && open_readers(process, &maps, err);
+    procfs_maps_release(&maps);
+    return ok;
+}
+
+/* What is only shown: none of it keeps a process from being read. */
+static bool open_facts(struct go_process *process, struct error *err)
+{
+    buffer_init(&process->cmdline, PROCFS_CMDLINE_MAX_BYTES);
+    if (!procfs_cmdline_read(&process->fs, process->pid, &process->cmdline, NULL))
+        buffer_release(&process->cmdline);
+    if (!procfs_cgroup_read(&process->fs, process->pid, process->cgroup, process->container_id,
+                            NULL))
+        process->cgroup[0] = process->container_id[0] = '\0';
+    process->command = malloc(process->cmdline.length + 1);
+    if (process->command == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
+    size_t length = process->cmdline.length;
+    if (length > 0)
+        memcpy(process->command, process->cmdline.data, length);
+    for (size_t i = 0; i < length; i++)
+        if (process->command[i] == '\0')
+            process->command[i] = ' ';
+    while (length > 0 && process->command[length - 1] == ' ')
+        length--;
+    process->command[length] = '\0';
+    return true;
+}
+
+struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct error *err)
+{
+    struct error cause = {0};
+    struct go_process *process = calloc(1, sizeof(*process));
+
+    if (process == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)pid);
+        return NULL;
+    }
+    process->fs = *fs;
+    process->pid = pid;
+    process->exit_fd = process->mem_fd = -1;
+    buffer_init(&process->cmdline, PROCFS_CMDLINE_MAX_BYTES);
+    if (open_identity(process, &cause) && open_image(process, &cause) &&
+        open_facts(process, &cause) && check_alive(process, &cause))
+        return process;
+
+    if (cause.code == ERROR_DENIED && process->mem_fd != -1)
+        set_denied(process, &cause);
+    error_set(err, cause.code, "%s", cause.message);
+    go_process_close(process);
+    return NULL;
+}
+
+void go_process_close(struct go_process *process)
+{
+    if (process == NULL)
+        return;
+    buckets_free(process->buckets);
+    heap_stats_free(process->stats);
+    call_stacks_free(process->stacks);
+    site_table_unref(process->sites);
+    pclntab_free(process->functions);
+    memory_close(&process->memory);
+    go_program_close(&process->program);
+    if (process->mem_fd != -1)
+        close(process->mem_fd);
+    if (process->exit_fd != -1)
+        close(process->exit_fd);
+    buffer_release(&process->cmdline);
+    free(process->command);
+    free(process);
+}
+
+bool go_process_probe(const struct procfs *fs, pid_t pid, char go_version[64], struct error *err)
+{
+    struct go_program program;
+
+    go_version[0] = '\0';
+    if (!go_program_open(fs, pid, &program, err))
+        return false;
+    size_t length = strlen(program.info.go_version);
+    if (length > 63)
+        length = 63;
+    memcpy(go_version, program.info.go_version, length);
+    go_version[length] = '\0';
+    go_program_close(&program);
+    return true;
+}
+
+/* Facts. */
+
+void go_process_facts(const struct go_process *process, struct target_facts *facts)
+{
+    const struct buildinfo *info = &process->program.info;
+
+    facts->source = SOURCE_PROCESS;
+    facts->pid = process->pid;
+    facts->start_ticks = process->identity.start_ticks;
+    facts->start_realtime_ns = process->identity.start_realtime_ns;
+    facts->exe = process->exe;
+    facts->command = process->command;
+    facts->go_version = process->go_version;
+    facts->module_path = info->module_path[0] != '\0' ? info->module_path : info->path;
+    facts->module_version = info->module_version;
+    facts->vcs_revision = info->vcs_revision;
+    facts->build_id = process->program.build_id[0] != '\0' ? process->program.build_id
+                                                           : process->program.go_build_id;
+    facts->layout = process->layout_source;
+    facts->container_id = process->container_id;
+    facts->cgroup = process->cgroup;
+    facts->build_settings = info->settings;
+    facts->build_setting_count = info->setting_count;
+}
+
+const char *go_process_cmdline(const struct go_process *process, size_t *length)
+{
+    *length = process->cmdline.length;
+    return process->cmdline.data != NULL ? process->cmdline.data : "";
+}
+
+int go_process_exit_fd(const struct go_process *process)
+{
+    return process->exit_fd;
+}
+
+/* Reading. */
+
+static void fill_profile_values(struct snapshot_values *values, const struct profile *profile,
+                                int64_t rate)
+{
+    SNAPSHOT_SET(values, mem_profile_rate, (uint64_t)rate);
+    SNAPSHOT_SET(values, profile_sites, profile->entry_count);
+    SNAPSHOT_SET(values, profile_inuse_bytes, (uint64_t)profile->totals.inuse_bytes);
+    SNAPSHOT_SET(values, profile_inuse_objects, (uint64_t)profile->totals.inuse_objects);
+    SNAPSHOT_SET(values, profile_alloc_bytes, (uint64_t)profile->totals.alloc_bytes);
+    SNAPSHOT_SET(values, profile_alloc_objects, (uint64_t)profile->totals.alloc_objects);
+}
+
+static bool read_runtime(struct go_process *process, struct snapshot *building,
+                         const struct profile **profile, struct error *err)
+{
+    struct snapshot_values *values = &building->values;
+    uint64_t bytes_before = process->memory.read_bytes;
+    uint64_t retries = 0;
+    int64_t rate = 0;
+
+    if (!heap_stats_read(process->stats, values, &retries, err) ||
+        !buckets_read(process->buckets, values->num_forced_gc, building->realtime_ns, profile,
+                      &rate, &retries, err))
+        return false;
+    fill_profile_values(values, *profile, rate);
+    if ((*profile)->partial) {
+        building->partial = true;
+        building->partial_reason = (*profile)->partial_reason;
+    }
+    SNAPSHOT_SET(values, read_bytes, process->memory.read_bytes - bytes_before);
+    SNAPSHOT_SET(values, read_retries, retries);
+    return true;
+}
+
+bool go_process_read(struct go_process *process, struct snapshot *building,
+                     const struct profile **profile, struct error *err)
+{
+    uint64_t started_ns = clock_monotonic_ns();
+    struct error cause = {0};
+
+    *profile = NULL;
+    if (!check_alive(process, err) ||
+        !procfs_usage_read(&process->fs, process->pid, &building->values, err))
+        return false;
+    bool ok = read_runtime(process, building, profile, &cause);
+    /* Whatever was read counts only if it was read from this process: a failure because it is
+     * going away is said to be that. */
+    if (!check_alive(process, err)) {
+        profile_unref(*profile);
+        *profile = NULL;
+        return false;
+    }
+    if (!ok) {
+        if (cause.code == ERROR_DENIED)
+            set_denied(process, &cause);
+        return error_set(err, cause.code, "%s", cause.message);
+    }
+    SNAPSHOT_SET(&building->values, read_duration_ns, clock_monotonic_ns() - started_ns);
+    return true;
+}

@@ -1,0 +1,458 @@
+/* pclntab.c - looks up program counters in a copy of Go's function tables.
+ *
+ * Called by call_stacks.c for each new pc.  Follows src/runtime/symtab.go (findfunc, pcvalue,
+ * funcline1, CallersFrames, FuncForPC) and symtabinl.go, Go 1.19 to 1.27.  The tables come from the
+ * target: every offset is checked against the table it points into. */
+#include "core/goproc/pclntab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/goproc/elf_file.h"
+#include "core/goproc/go_layout.h"
+#include "core/goproc/moduledata.h"
+
+enum {
+    TABLES_MAX_BYTES = 1 << 30,
+    /* runtime._func: offsets that are the same in all versions */
+    FUNC_NAME = 4,
+    FUNC_PCFILE = 20,
+    FUNC_PCLN = 24,
+    FUNC_NPCDATA = 28,
+    FUNC_CU_OFFSET = 32,
+    PCDATA_INLINE_INDEX = 2,
+    FUNCDATA_INLINE_TREE = 3,
+    /* inline trees are read in pages of the file, as they are needed */
+    TREE_PAGE_BYTES = 32 << 10,
+    TREE_PAGES_MAX = 16384,
+};
+
+/* A table as a span of our copy. */
+struct span {
+    const unsigned char *bytes;
+    size_t length;
+};
+
+struct pclntab {
+    const struct elf_file *elf; /* borrowed: lives as long as the process that opened it */
+    const struct go_layout *layout;
+    unsigned quantum;
+    uint64_t bias;
+    uint64_t minpc;
+    uint64_t maxpc;
+    uint64_t text;
+    uint64_t gofunc;
+    unsigned char *copy;
+    size_t copy_bytes;
+    struct span funcnames;
+    struct span cutab;
+    struct span files;
+    struct span pctab;
+    struct span pclntable;
+    struct span ftab;
+    size_t function_count;
+    unsigned char **tree_pages;
+    size_t tree_bytes;
+};
+
+/* A function, found by pc: its record lies within pclntable, fixed part and arrays. */
+struct function {
+    const unsigned char *record;
+    size_t room_bytes; /* from the record to the end of the table */
+    uint64_t entry;
+    uint32_t npcdata;
+    uint32_t nfuncdata;
+};
+
+static uint32_t u32_at(const unsigned char *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
+static int32_t i32_at(const unsigned char *bytes)
+{
+    int32_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
+/* Loading. */
+
+static void widen(uint64_t *lowest, uint64_t *highest, const struct module_table *table,
+                  size_t element_bytes)
+{
+    uint64_t end = table->address + table->count * element_bytes;
+
+    if (table->address < *lowest)
+        *lowest = table->address;
+    if (end > *highest)
+        *highest = end;
+}
+
+static struct span span_of(const struct pclntab *table, uint64_t lowest,
+                           const struct module_table *from, size_t element_bytes)
+{
+    return (struct span){table->copy + (from->address - lowest),
+                         (size_t)(from->count * element_bytes)};
+}
+
+struct pclntab *pclntab_load(const struct elf_file *elf, uint64_t bias,
+                             const struct moduledata *module, const struct go_layout *layout,
+                             struct error *err)
+{
+    uint64_t lowest = UINT64_MAX, highest = 0;
+    struct pclntab *table = calloc(1, sizeof(*table));
+
+    if (table == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "pclntab: no memory");
+        return NULL;
+    }
+    *table = (struct pclntab){.elf = elf,
+                              .layout = layout,
+                              .quantum = module->quantum,
+                              .bias = bias,
+                              .minpc = module->minpc,
+                              .maxpc = module->maxpc,
+                              .text = module->text,
+                              .gofunc = module->gofunc};
+    /* The linker lays the tables out one after the other: one read takes them all. */
+    widen(&lowest, &highest, &module->funcnames, 1);
+    widen(&lowest, &highest, &module->cutab, 4);
+    widen(&lowest, &highest, &module->files, 1);
+    widen(&lowest, &highest, &module->pctab, 1);
+    widen(&lowest, &highest, &module->pclntable, 1);
+    widen(&lowest, &highest, &module->ftab, 8);
+    if (highest - lowest > TABLES_MAX_BYTES || highest - lowest > elf_file_bytes(elf)) {
+        error_set(err, ERROR_CORRUPT, "pclntab: its tables span %llu bytes",
+                  (unsigned long long)(highest - lowest));
+        goto fail;
+    }
+    table->copy_bytes = (size_t)(highest - lowest);
+    table->copy = malloc(table->copy_bytes + 1);
+    table->tree_pages = calloc(TREE_PAGES_MAX, sizeof(*table->tree_pages));
+    if (table->copy == NULL || table->tree_pages == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "pclntab: no memory for %zu bytes", table->copy_bytes);
+        goto fail;
+    }
+    table->copy[table->copy_bytes] = '\0'; /* so that every text ends somewhere */
+    if (!elf_file_read_address(elf, lowest - bias, table->copy, table->copy_bytes, err)) {
+        error_wrap(err, "pclntab");
+        goto fail;
+    }
+    table->funcnames = span_of(table, lowest, &module->funcnames, 1);
+    table->cutab = span_of(table, lowest, &module->cutab, 4);
+    table->files = span_of(table, lowest, &module->files, 1);
+    table->pctab = span_of(table, lowest, &module->pctab, 1);
+    table->pclntable = span_of(table, lowest, &module->pclntable, 1);
+    table->ftab = span_of(table, lowest, &module->ftab, 8);
+    table->function_count = (size_t)module->ftab.count - 1;
+    return table;
+
+fail:
+    pclntab_free(table);
+    return NULL;
+}
+
+void pclntab_free(struct pclntab *table)
+{
+    if (table == NULL)
+        return;
+    for (size_t i = 0; table->tree_pages != NULL && i < TREE_PAGES_MAX; i++)
+        free(table->tree_pages[i]);
+    free(table->tree_pages);
+    free(table->copy);
+    free(table);
+}
+
+size_t pclntab_bytes(const struct pclntab *table)
+{
+    return table->copy_bytes + table->tree_bytes;
+}
+
+/* Functions. */
+
+static uint32_t ftab_entry(const struct pclntab *table, size_t index)
+{
+    return u32_at(table->ftab.bytes + index * 8);
+}
+
+static bool function_at_index(const struct pclntab *table, size_t index, struct function *function)
+{
+    const struct go_layout *layout = table->layout;
+    uint32_t offset = u32_at(table->ftab.bytes + index * 8 + 4);
+
+    if (offset > table->pclntable.length ||
+        table->pclntable.length - offset < layout->func_fixed_bytes)
+        return false;
+    function->record = table->pclntable.bytes + offset;
+    function->room_bytes = table->pclntable.length - offset;
+    function->entry = table->text + ftab_entry(table, index);
+    function->npcdata = u32_at(function->record + FUNC_NPCDATA);
+    function->nfuncdata = function->record[layout->func_id + 3];
+    size_t arrays = (function->room_bytes - layout->func_fixed_bytes) / 4;
+    return function->npcdata <= arrays && function->nfuncdata <= arrays - function->npcdata;
+}
+
+/* The last function that starts at or before [pc], as findfunc does: padding belongs to the
+ * function before it. */
+static bool find_function(const struct pclntab *table, uint64_t pc, struct function *function)
+{
+    if (pc < table->minpc || pc >= table->maxpc)
+        return false;
+    uint64_t wanted = pc - table->text;
+    size_t low = 0, high = table->function_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ftab_entry(table, middle) <= wanted)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && function_at_index(table, low - 1, function);
+}
+
+static struct pclntab_text text_at(const struct span *span, uint32_t offset)
+{
+    if (offset >= span->length)
+        return (struct pclntab_text){"", 0};
+    const char *text = (const char *)span->bytes + offset;
+    const char *end = memchr(text, '\0', span->length - offset);
+    /* An unterminated name is cut at its table's end: not a name, so it is not shown. */
+    return end == NULL ? (struct pclntab_text){"", 0}
+                       : (struct pclntab_text){text, (size_t)(end - text)};
+}
+
+bool pclntab_find_function(const struct pclntab *table, const char *name, uint64_t *start,
+                           uint64_t *end)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < table->function_count; i++) {
+        struct function function;
+        if (!function_at_index(table, i, &function))
+            continue;
+        struct pclntab_text text =
+            text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
+        if (text.length == length && memcmp(text.text, name, length) == 0) {
+            *start = function.entry;
+            *end = table->text + ftab_entry(table, i + 1);
+            return *end > *start;
+        }
+    }
+    return false;
+}
+
+/* Values by pc. */
+
+static bool take_uvarint(const unsigned char **cursor, const unsigned char *end, uint32_t *value)
+{
+    *value = 0;
+    for (unsigned shift = 0; shift < 35; shift += 7) {
+        if (*cursor == end)
+            return false;
+        unsigned char byte = *(*cursor)++;
+        *value |= (uint32_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The value of the table at [offset] for [pc]; -1 if it has none. */
+static int32_t value_at(const struct pclntab *table, const struct function *function,
+                        uint32_t offset, uint64_t pc)
+{
+    if (offset == 0 || offset >= table->pctab.length)
+        return -1;
+    const unsigned char *cursor = table->pctab.bytes + offset;
+    const unsigned char *end = table->pctab.bytes + table->pctab.length;
+    uint64_t at = function->entry;
+    uint32_t value = UINT32_MAX; /* -1; wraps on purpose */
+    for (bool first = true;; first = false) {
+        uint32_t value_delta, pc_delta;
+        if (!take_uvarint(&cursor, end, &value_delta) || (value_delta == 0 && !first) ||
+            !take_uvarint(&cursor, end, &pc_delta))
+            return -1;
+        value += (value_delta & 1) != 0 ? ~(value_delta >> 1) : value_delta >> 1;
+        at += (uint64_t)pc_delta * table->quantum;
+        if (pc < at) {
+            int32_t result;
+            memcpy(&result, &value, sizeof(result));
+            return result;
+        }
+    }
+}
+
+static int32_t pcdata_at(const struct pclntab *table, const struct function *function,
+                         uint32_t index, uint64_t pc)
+{
+    if (index >= function->npcdata)
+        return -1;
+    uint32_t offset = u32_at(function->record + table->layout->func_fixed_bytes + index * 4);
+    return value_at(table, function, offset, pc);
+}
+
+static void file_and_line(const struct pclntab *table, const struct function *function, uint64_t pc,
+                          struct pclntab_frame *frame)
+{
+    int32_t file = value_at(table, function, u32_at(function->record + FUNC_PCFILE), pc);
+    int32_t line = value_at(table, function, u32_at(function->record + FUNC_PCLN), pc);
+
+    frame->file = (struct pclntab_text){"?", 1};
+    frame->line = 0;
+    if (file < 0 || line < 0)
+        return;
+    frame->line = (uint32_t)line;
+    uint64_t index = (uint64_t)u32_at(function->record + FUNC_CU_OFFSET) + (uint32_t)file;
+    if (index >= table->cutab.length / 4)
+        return;
+    uint32_t offset = u32_at(table->cutab.bytes + index * 4);
+    if (offset != UINT32_MAX && offset < table->files.length)
+        frame->file = text_at(&table->files, offset);
+}
+
+/* Inline trees. */
+
+/* Copies [length] bytes (at most a node) at [offset] of the function data. */
+static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *into, size_t length)
+{
+    while (length > 0) {
+        uint64_t page = offset / TREE_PAGE_BYTES;
+        size_t within = (size_t)(offset % TREE_PAGE_BYTES);
+        if (page >= TREE_PAGES_MAX)
+            return false;
+        if (table->tree_pages[page] == NULL) {
+            unsigned char *fresh = malloc(TREE_PAGE_BYTES);
+            uint64_t address = table->gofunc - table->bias + page * TREE_PAGE_BYTES;
+            size_t bytes = TREE_PAGE_BYTES;
+            /* The last page may reach past its segment: then take what is there. */
+            while (fresh != NULL && bytes >= 512 &&
+                   !elf_file_read_address(table->elf, address, fresh, bytes, NULL))
+                bytes -= 512;
+            if (fresh == NULL || bytes < 512) {
+                free(fresh);
+                return false;
+            }
+            memset(fresh + bytes, 0, TREE_PAGE_BYTES - bytes);
+            table->tree_pages[page] = fresh;
+            table->tree_bytes += TREE_PAGE_BYTES;
+        }
+        size_t here = TREE_PAGE_BYTES - within < length ? TREE_PAGE_BYTES - within : length;
+        memcpy(into, table->tree_pages[page] + within, here);
+        into += here;
+        offset += here;
+        length -= here;
+    }
+    return true;
+}
+
+/* Walks outwards from an inlined call. */
+struct inlining {
+    struct pclntab_text name;
+    uint32_t start_line;
+    uint32_t func_id;
+    uint64_t parent_pc;
+};
+
+/* The innermost inlined call at [pc], if any. */
+static bool inlined_at(struct pclntab *table, const struct function *function, uint64_t pc,
+                       struct inlining *inlining)
+{
+    const struct go_layout *layout = table->layout;
+    unsigned char node[20];
+
+    if (function->nfuncdata <= FUNCDATA_INLINE_TREE)
+        return false;
+    uint32_t tree = u32_at(function->record + layout->func_fixed_bytes +
+                           (function->npcdata + FUNCDATA_INLINE_TREE) * 4);
+    if (tree == UINT32_MAX)
+        return false;
+    int32_t index = pcdata_at(table, function, PCDATA_INLINE_INDEX, pc);
+    if (index < 0 || !read_tree(table, tree + (uint64_t)index * layout->inline_node_bytes, node,
+                                layout->inline_node_bytes))
+        return false;
+    inlining->name = text_at(&table->funcnames, u32_at(node + layout->inline_name));
+    inlining->func_id = node[layout->inline_func_id];
+    inlining->parent_pc =
+        function->entry + (uint64_t)(int64_t)i32_at(node + layout->inline_parent_pc);
+    inlining->start_line =
+        layout->inline_start_line == GO_LAYOUT_ABSENT ? 0 : u32_at(node + layout->inline_start_line);
+    return true;
+}
+
+/* Lookups. */
+
+bool pclntab_frame_at(struct pclntab *table, uint64_t pc, struct pclntab_frame *frame)
+{
+    struct function function;
+    struct inlining inlining;
+
+    if (!find_function(table, pc, &function))
+        return false;
+    if (pc > function.entry)
+        pc--; /* back into the call instruction */
+    *frame = (struct pclntab_frame){.entry = function.entry};
+    if (inlined_at(table, &function, pc, &inlining)) {
+        frame->inlined = true;
+        frame->function = inlining.name;
+        frame->start_line = inlining.start_line;
+    } else {
+        frame->function = text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
+        if (table->layout->func_start_line != GO_LAYOUT_ABSENT)
+            frame->start_line = u32_at(function.record + table->layout->func_start_line);
+    }
+    file_and_line(table, &function, pc, frame);
+    return true;
+}
+
+bool pclntab_name_at(struct pclntab *table, uint64_t pc, struct pclntab_text *name)
+{
+    struct function function;
+    struct inlining inlining;
+
+    if (!find_function(table, pc, &function))
+        return false;
+    *name = inlined_at(table, &function, pc, &inlining)
+                ? inlining.name
+                : text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
+    return true;
+}
+
+/* elideWrapperCalling: wrappers are left out of stacks unless what they call is a panic. */
+static bool hides_wrapper(const struct go_layout *layout, uint32_t callee)
+{
+    return callee != layout->funcid_gopanic && callee != layout->funcid_panicwrap &&
+           callee != layout->funcid_sigpanic;
+}
+
+size_t pclntab_expand_last(struct pclntab *table, uint64_t pc, uint64_t *pcs, size_t capacity)
+{
+    const struct go_layout *layout = table->layout;
+    struct function function;
+    struct inlining inlining;
+    size_t count = 0;
+    uint32_t callee = 0; /* the first is not elided, whatever called it */
+    uint64_t at = pc - 1;
+
+    if (pc == 0 || !find_function(table, at, &function) ||
+        !inlined_at(table, &function, at, &inlining))
+        return 0;
+    for (size_t depth = 0; depth < PCLNTAB_INLINE_DEPTH_MAX && count < capacity; depth++) {
+        if (inlining.func_id != layout->funcid_wrapper || !hides_wrapper(layout, callee))
+            pcs[count++] = at + 1;
+        callee = inlining.func_id;
+        at = inlining.parent_pc;
+        if (inlined_at(table, &function, at, &inlining))
+            continue;
+        /* The physical function: the outermost one. */
+        uint32_t its_id = function.record[layout->func_id];
+        if (count < capacity &&
+            (layout->minor <= 20 || its_id != layout->funcid_wrapper ||
+             !hides_wrapper(layout, callee)))
+            pcs[count++] = at + 1;
+        break;
+    }
+    return count;
+}
