@@ -189,8 +189,7 @@ static bool publish(const struct place *place, const char *tmp_profile, const ch
     char sidecar_name[CAPTURE_NAME_MAX_BYTES];
     for (uint32_t repeat = 1; repeat <= REPEATS_MAX; repeat++) {
         struct capture_name name;
-        if (!capture_name_set(&name, realtime_ns, repeat))
-            return error_set(err, ERROR_USAGE, "the clock's year has more than four digits");
+        capture_name_set(&name, realtime_ns, repeat);
         capture_name_format(&name, CAPTURE_FILE_PROFILE, profile_name);
         capture_name_format(&name, CAPTURE_FILE_SIDECAR, sidecar_name);
 

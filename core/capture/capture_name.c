@@ -45,14 +45,13 @@ void capture_name_folder(const char *id, char folder[CAPTURE_FOLDER_MAX_BYTES])
                    (unsigned long long)hash_fnv1a(id));
 }
 
-bool capture_name_set(struct capture_name *name, uint64_t realtime_ns, uint32_t repeat)
+void capture_name_set(struct capture_name *name, uint64_t realtime_ns, uint32_t repeat)
 {
-    const time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S);
+    const time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S); /* ends in the year 2554 */
     struct tm utc;
     *name = (struct capture_name){.repeat = repeat};
-    return gmtime_r(&seconds, &utc) != NULL &&
-           strftime(name->stamp, sizeof(name->stamp), "%Y%m%d-%H%M%S", &utc) ==
-               CAPTURE_STAMP_BYTES - 1;
+    if (gmtime_r(&seconds, &utc) != NULL)
+        (void)strftime(name->stamp, sizeof(name->stamp), "%Y%m%d-%H%M%S", &utc);
 }
 
 void capture_name_format(const struct capture_name *name, enum capture_file_kind kind,

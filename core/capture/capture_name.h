@@ -29,8 +29,8 @@ struct capture_name {
  * never share a folder. */
 void capture_name_folder(const char *id, char folder[CAPTURE_FOLDER_MAX_BYTES]);
 
-/* The [repeat]th name (1, 2, ...) for [realtime_ns], in UTC.  False for a year past 9999. */
-bool capture_name_set(struct capture_name *name, uint64_t realtime_ns, uint32_t repeat);
+/* The [repeat]th name (1, 2, ...) for [realtime_ns], in UTC. */
+void capture_name_set(struct capture_name *name, uint64_t realtime_ns, uint32_t repeat);
 
 /* "heap-20261123-004732Z.pb.gz", "heap-20261123-004732Z-2.json" */
 void capture_name_format(const struct capture_name *name, enum capture_file_kind kind,
