@@ -57,6 +57,14 @@ static struct chunk *add_chunk(struct arena *arena, size_t capacity)
     return chunk;
 }
 
+/* The last chunk takes what is left below the cap, if [bytes] fit into that. */
+static size_t chunk_size(const struct arena *arena, size_t bytes)
+{
+    const size_t taken = arena->used_bytes + sizeof(struct chunk);
+    const size_t left = taken < arena->max_bytes ? arena->max_bytes - taken : 0;
+    return left < arena->chunk_bytes && left >= bytes ? left : arena->chunk_bytes;
+}
+
 void *arena_alloc(struct arena *arena, size_t bytes)
 {
     const size_t unit = alignof(max_align_t);
@@ -72,7 +80,7 @@ void *arena_alloc(struct arena *arena, size_t bytes)
     }
 
     const bool big = bytes > arena->chunk_bytes / 4;
-    struct chunk *fresh = add_chunk(arena, big ? bytes : arena->chunk_bytes);
+    struct chunk *fresh = add_chunk(arena, big ? bytes : chunk_size(arena, bytes));
     if (fresh == NULL)
         return NULL;
     fresh->used = bytes;

@@ -97,33 +97,84 @@ static bool parse_unix_seconds(const char *text, uint64_t *realtime_ns)
     return true;
 }
 
+/* Reads exactly [count] digits at [*cursor]; scanf and strptime would take blanks and signs too. */
+static bool parse_digits(const char **cursor, unsigned count, int *value)
+{
+    int number = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const char digit = (*cursor)[i];
+        if (digit < '0' || digit > '9')
+            return false;
+        number = number * 10 + (digit - '0');
+    }
+    *cursor += count;
+    *value = number;
+    return true;
+}
+
+static bool parse_byte(const char **cursor, char wanted)
+{
+    if (**cursor != wanted)
+        return false;
+    (*cursor)++;
+    return true;
+}
+
+/* "2026-11-23T00:47:32", as UTC.  Days that do not exist are refused: timegm() would move them. */
+static bool parse_date_time(const char **cursor, int64_t *seconds)
+{
+    struct tm tm = {0};
+    if (!parse_digits(cursor, 4, &tm.tm_year) || !parse_byte(cursor, '-') ||
+        !parse_digits(cursor, 2, &tm.tm_mon) || !parse_byte(cursor, '-') ||
+        !parse_digits(cursor, 2, &tm.tm_mday) || !parse_byte(cursor, 'T') ||
+        !parse_digits(cursor, 2, &tm.tm_hour) || !parse_byte(cursor, ':') ||
+        !parse_digits(cursor, 2, &tm.tm_min) || !parse_byte(cursor, ':') ||
+        !parse_digits(cursor, 2, &tm.tm_sec))
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    if (tm.tm_mon > 11 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+        return false;
+    const int day = tm.tm_mday;
+    const int month = tm.tm_mon;
+    const bool leap_second = tm.tm_sec == 60;
+    *seconds = (int64_t)timegm(&tm);
+    return leap_second || (tm.tm_mday == day && tm.tm_mon == month);
+}
+
+/* "Z", "+02:00", "-07:30" up to the end of the text */
+static bool parse_offset(const char *cursor, int64_t *offset_s)
+{
+    int hours = 0;
+    int minutes = 0;
+    *offset_s = 0;
+    if (*cursor == 'Z')
+        return cursor[1] == '\0';
+    const char sign = *cursor;
+    if (sign != '+' && sign != '-')
+        return false;
+    cursor++;
+    if (!parse_digits(&cursor, 2, &hours) || !parse_byte(&cursor, ':') ||
+        !parse_digits(&cursor, 2, &minutes) || *cursor != '\0' || hours > 23 || minutes > 59)
+        return false;
+    *offset_s = (int64_t)(hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
+    return true;
+}
+
 bool clock_parse_time(const char *text, uint64_t *realtime_ns)
 {
     if (parse_unix_seconds(text, realtime_ns))
         return true;
 
-    struct tm tm = {0};
-    const char *cursor = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    const char *cursor = text;
+    int64_t seconds = 0;
+    int64_t offset_s = 0;
     uint64_t fraction_ns = 0;
-    if (cursor == NULL || !parse_fraction(&cursor, &fraction_ns))
+    if (!parse_date_time(&cursor, &seconds) || !parse_fraction(&cursor, &fraction_ns) ||
+        !parse_offset(cursor, &offset_s))
         return false;
-
-    long offset_s = 0;
-    if (*cursor == 'Z' && cursor[1] == '\0') {
-        offset_s = 0;
-    } else {
-        unsigned hours = 0;
-        unsigned minutes = 0;
-        int used = 0;
-        const char sign = *cursor;
-        if ((sign != '+' && sign != '-') ||
-            sscanf(cursor + 1, "%2u:%2u%n", &hours, &minutes, &used) != 2 ||
-            cursor[1 + used] != '\0' || hours > 23 || minutes > 59)
-            return false;
-        offset_s = (long)(hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
-    }
-    const time_t seconds = timegm(&tm) - offset_s;
-    if (seconds < 0)
+    seconds -= offset_s;
+    if (seconds < 0 || (uint64_t)seconds > UINT64_MAX / CLOCK_NS_PER_S - 1) /* 1970 to 2554 */
         return false;
     *realtime_ns = (uint64_t)seconds * CLOCK_NS_PER_S + fraction_ns;
     return true;

@@ -9,7 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 
-enum { LOG_LINE_MAX_BYTES = 4096 };
+enum { LOG_LINE_MAX_BYTES = 4096, LOG_VALUE_MAX_BYTES = 1024, LOG_LINE_TAIL_BYTES = 64 };
 
 static _Atomic int threshold = LOG_LEVEL_INFO;
 
@@ -40,7 +40,10 @@ static void append_text(struct buffer *line, const char *text)
 {
     if (text == NULL)
         text = "";
-    const size_t length = strlen(text);
+    size_t length = strlen(text);
+    const bool cut = length > LOG_VALUE_MAX_BYTES;
+    if (cut)
+        length = LOG_VALUE_MAX_BYTES;
     bool bare = length > 0;
     for (size_t i = 0; i < length && bare; i++) {
         const unsigned char byte = (unsigned char)text[i];
@@ -50,6 +53,8 @@ static void append_text(struct buffer *line, const char *text)
         buffer_append(line, text, length);
     else
         json_append_quoted(line, text, length);
+    if (cut)
+        buffer_append_string(line, "...");
 }
 
 static void append_field(struct buffer *line, const struct log_field *field)
@@ -85,13 +90,19 @@ void log_write(enum log_level level, const struct log_field *fields, size_t coun
     buffer_append_string(&line, when);
     buffer_append_string(&line, " level=");
     buffer_append_string(&line, level_names[level]);
-    for (size_t i = 0; i < count; i++)
+    uint64_t fields_dropped = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t before = line.length;
         append_field(&line, &fields[i]);
-    if (line.failed) { /* over the cap, or no memory: what fitted is better than nothing */
-        line.failed = false;
-        line.max_bytes += 16;
-        buffer_append_string(&line, " truncated=1");
+        if (line.failed) { /* over the cap, or no memory: a whole field goes, never half of a quote */
+            line.failed = false;
+            line.length = before;
+            fields_dropped++;
+        }
     }
+    line.max_bytes += LOG_LINE_TAIL_BYTES;
+    if (fields_dropped > 0)
+        buffer_printf(&line, " fields_dropped=%llu", (unsigned long long)fields_dropped);
     buffer_append_byte(&line, '\n');
     for (size_t done = 0; done < line.length;) {
         const ssize_t n = write(STDERR_FILENO, line.data + done, line.length - done);
