@@ -117,8 +117,8 @@ echo "goprofd demo: service at $service_url, goprofd at $daemon_url; traffic sta
 # --- the tour ---------------------------------------------------------------------------------
 
 # In the background, so that a signal reaches the traps above at once.
-"$root/build/demo/tour" -service "$service_url" -goprofd "$daemon_url" -go "$GO" $once \
-    </dev/null &
+"$root/build/demo/tour" -service "$service_url" -goprofd "$daemon_url" \
+    -captures "$work/profiles" -go "$GO" $once </dev/null &
 tour_pid=$!
 status=0
 wait "$tour_pid" || status=$?

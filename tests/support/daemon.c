@@ -100,17 +100,16 @@ json_t *daemon_wait_for(const struct daemon *daemon, const char *path,
 
 struct snapshot_wish {
     json_int_t num_gc;
-    char *newer_than; /* a snapshot's timestamp, or NULL */
+    json_int_t sequence;
 };
 
 static bool is_wished_for(const json_t *answer, const void *context)
 {
     const struct snapshot_wish *wish = context;
     const json_t *num_gc = json_object_get(answer, "num_gc");
-    const char *timestamp = json_string_value(json_object_get(answer, "timestamp"));
+    const json_t *sequence = json_object_get(answer, "sequence");
     return json_is_integer(num_gc) && json_integer_value(num_gc) >= wish->num_gc &&
-           timestamp != NULL &&
-           (wish->newer_than == NULL || strcmp(timestamp, wish->newer_than) != 0);
+           json_is_integer(sequence) && json_integer_value(sequence) >= wish->sequence;
 }
 
 json_t *daemon_wait_for_snapshot(const struct daemon *daemon, const char *target, json_int_t num_gc)
@@ -119,17 +118,12 @@ json_t *daemon_wait_for_snapshot(const struct daemon *daemon, const char *target
     char *path = NULL;
     cr_assert(asprintf(&path, "/v1/metrics/latest?target=%s", target) > 0);
     struct snapshot_wish wish = {0};
-    /* The newest one may have been under way when we were called: of two changes of the
-     * timestamp, the second is a snapshot that began after the call. */
-    for (int changes = 0; changes < 2; changes++) {
-        json_t *snapshot = daemon_wait_for(daemon, path, is_wished_for, &wish, TIMEOUT_MS);
-        free(wish.newer_than);
-        wish.newer_than = strdup(json_string_value(json_object_get(snapshot, "timestamp")));
-        json_decref(snapshot);
-    }
-    wish.num_gc = num_gc;
     json_t *snapshot = daemon_wait_for(daemon, path, is_wished_for, &wish, TIMEOUT_MS);
-    free(wish.newer_than);
+    /* The one after the newest may have been under way when we were called. */
+    wish.sequence = json_integer_value(json_object_get(snapshot, "sequence")) + 2;
+    wish.num_gc = num_gc;
+    json_decref(snapshot);
+    snapshot = daemon_wait_for(daemon, path, is_wished_for, &wish, TIMEOUT_MS);
     free(path);
     return snapshot;
 }

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSIONS_MAX = 32, ARGUMENTS_MAX = 16, START_TIMEOUT_MS = 30000 };
+enum { ARGUMENTS_MAX = 16, START_TIMEOUT_MS = 30000 };
 
 static const char versions_file[] = GOPROFD_GO_PROGRAMS "/versions";
 
 /* Runs also where parameters are collected: there no test exists yet that could fail, so that a
  * missing list ends the whole program. */
-static size_t read_versions(struct go_version versions[VERSIONS_MAX])
+size_t go_versions_read(struct go_version versions[GO_VERSIONS_MAX])
 {
     FILE *file = fopen(versions_file, "r");
     if (file == NULL) {
@@ -22,7 +22,7 @@ static size_t read_versions(struct go_version versions[VERSIONS_MAX])
         abort();
     }
     size_t count = 0;
-    while (count < VERSIONS_MAX &&
+    while (count < GO_VERSIONS_MAX &&
            fscanf(file, "%31s %511s", versions[count].name, versions[count].go) == 2)
         count++;
     fclose(file);
@@ -35,17 +35,17 @@ static size_t read_versions(struct go_version versions[VERSIONS_MAX])
 
 struct go_version *go_versions(size_t *count)
 {
-    struct go_version *versions = cr_calloc(VERSIONS_MAX, sizeof(*versions));
+    struct go_version *versions = cr_calloc(GO_VERSIONS_MAX, sizeof(*versions));
     if (versions == NULL)
         abort();
-    *count = read_versions(versions);
+    *count = go_versions_read(versions);
     return versions;
 }
 
 struct go_version go_version_newest(void)
 {
-    struct go_version versions[VERSIONS_MAX];
-    return versions[read_versions(versions) - 1];
+    struct go_version versions[GO_VERSIONS_MAX];
+    return versions[go_versions_read(versions) - 1];
 }
 
 char *go_program_path(const struct go_version *version, const char *program)

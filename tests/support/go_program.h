@@ -13,8 +13,12 @@ struct go_version {
     char go[512];  /* path of its go command */
 };
 
-/* The versions of this run, oldest first; at least one, or the test fails.  cr_malloc'ed, as
- * parameters of a Criterion test must be. */
+enum { GO_VERSIONS_MAX = 32 };
+
+/* The versions of this run, oldest first; returns how many: at least one, or the program ends. */
+size_t go_versions_read(struct go_version versions[GO_VERSIONS_MAX]);
+
+/* The same where Criterion collects parameters, and only there: cr_malloc'ed, as these must be. */
 struct go_version *go_versions(size_t *count);
 struct go_version go_version_newest(void);
 

@@ -43,10 +43,6 @@ type suggestion struct {
 	} `json:"evidence"`
 }
 
-type capture struct {
-	Path string `json:"path"`
-}
-
 func (s site) where() string {
 	if s.File == "" {
 		return s.Function

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -15,18 +16,19 @@ import (
 func main() {
 	service := flag.String("service", "", "`URL` of the demo service")
 	daemon := flag.String("goprofd", "", "`URL` of goprofd")
+	captures := flag.String("captures", "", "`folder` that goprofd keeps captured profiles in")
 	goTool := flag.String("go", "go", "the go command, for go tool pprof")
 	patience := flag.Duration("patience", 30*time.Second, "how long goprofd has to find everything")
 	once := flag.Bool("once", false, "end after the tour")
 	flag.Parse()
-	if *service == "" || *daemon == "" {
-		fmt.Fprintln(os.Stderr, "tour: -service and -goprofd are needed")
+	if *service == "" || *daemon == "" || *captures == "" {
+		fmt.Fprintln(os.Stderr, "tour: -service, -goprofd and -captures are needed")
 		os.Exit(2)
 	}
 
 	go drive(*service)
 
-	tour := &tour{api: &client{base: *daemon}, target: "demo-shop", goTool: *goTool}
+	tour := &tour{api: &client{base: *daemon}, target: "demo-shop", captures: *captures, goTool: *goTool}
 	missing := tour.run(*patience)
 	if len(missing) > 0 {
 		fmt.Printf("\nNot seen within %v: %s.\n", *patience, strings.Join(missing, ", "))
@@ -46,9 +48,10 @@ type step struct {
 }
 
 type tour struct {
-	api    *client
-	target string
-	goTool string
+	api      *client
+	target   string
+	captures string
+	goTool   string
 }
 
 func (t *tour) run(patience time.Duration) (missing []string) {
@@ -145,11 +148,11 @@ func (t *tour) lookForRetentions() (string, bool) {
 
 // lookForCapture shows the file that the alert made goprofd write, as the Go tools see it.
 func (t *tour) lookForCapture() (string, bool) {
-	var captures []capture
-	if t.api.get("/v1/captures?target="+t.target, &captures) != nil || len(captures) == 0 {
+	files, err := filepath.Glob(filepath.Join(t.captures, t.target, "heap-*.pb.gz"))
+	if err != nil || len(files) == 0 {
 		return "", false
 	}
-	path := captures[0].Path
+	path := files[0]
 	command := exec.Command(t.goTool, "tool", "pprof", "-top", "-nodecount=8", path)
 	output, err := command.CombinedOutput()
 	if err != nil {
