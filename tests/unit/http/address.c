@@ -1,4 +1,4 @@
-/* address_test.c - what a listen address may look like. */
+/* address.c - what a listen address may look like. */
 #include <criterion/criterion.h>
 
 #include "http/address.h"

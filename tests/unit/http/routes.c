@@ -1,4 +1,4 @@
-/* routes_test.c - which path and method leads where. */
+/* routes.c - which path and method leads where. */
 #include <criterion/criterion.h>
 
 #include "core/base/config.h"

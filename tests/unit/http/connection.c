@@ -1,4 +1,4 @@
-/* connection_test.c - clients that are slow, rude, idle or gone, and listeners that cannot be had. */
+/* connection.c - clients that are slow, rude, idle or gone, and listeners that cannot be had. */
 #include "fixture.h"
 
 #include <criterion/criterion.h>

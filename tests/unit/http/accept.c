@@ -1,4 +1,4 @@
-/* accept_test.c - content negotiation, and the id a client sends. */
+/* accept.c - content negotiation, and the id a client sends. */
 #include <criterion/criterion.h>
 
 #include "http/reply.h"

@@ -1,4 +1,4 @@
-/* server_test.c - the real server on a free port, through curl and through raw sockets. */
+/* server.c - the real server on a free port, through curl and through raw sockets. */
 #include "fixture.h"
 
 #include <criterion/criterion.h>

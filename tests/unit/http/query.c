@@ -1,4 +1,4 @@
-/* query_test.c - parameters from a hostile client. */
+/* query.c - parameters from a hostile client. */
 #include <criterion/criterion.h>
 
 #include "http/query.h"
