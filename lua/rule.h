@@ -1,0 +1,50 @@
+/* rule.h - one rule: a Lua file, its params, and a Lua state of its own.
+ *
+ *   file --compile, run once--> { name, doc, params, evaluate } --per target and beat--> evaluation
+ *
+ * Each rule has its own state: a rule that breaks its own tables, or fills its memory, cannot touch
+ * another.  Used by one thread at a time. */
+#ifndef GOPROFD_LUA_RULE_H
+#define GOPROFD_LUA_RULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+struct buffer;
+struct config;
+struct evaluation;
+struct observation;
+struct rule;
+
+enum { RULE_NAME_MAX_BYTES = 64, RULE_SOURCE_MAX_BYTES = 256 * 1024 };
+
+/* Loads the rule from [text].  [file] is what messages call it.  Overrides come from [config], which
+ * must outlive the rule.  NULL with "FILE:LINE: text". */
+struct rule *rule_new(const char *file, const char *text, size_t length,
+                      const struct config *config, struct error *err);
+void rule_free(struct rule *rule); /* NULL is allowed */
+
+const char *rule_name(const struct rule *rule);
+const char *rule_file(const struct rule *rule);
+const char *rule_doc(const struct rule *rule);
+bool rule_enabled(const struct rule *rule);
+uint64_t rule_pending_ns(const struct rule *rule); /* `for_`: how long before an alert fires */
+uint64_t rule_clear_ns(const struct rule *rule);   /* `clear_for`: how long before it closes */
+size_t rule_memory_bytes(const struct rule *rule);
+
+/* Shows [seen] to the rule.  What it says is in *[said], owned by the rule, until the next call.
+ * On failure [err] has "FILE:LINE: text" (ERROR_LIMIT: budget exceeded) and nothing was said.  A rule
+ * that has filled its memory for good starts anew in a fresh Lua state. */
+bool rule_evaluate(struct rule *rule, const struct observation *seen,
+                   const struct evaluation **said, struct error *err) GOPROFD_MUST_CHECK;
+
+/* Drops what the rule keeps in target.state for this target. */
+void rule_forget_target(struct rule *rule, const char *target_id);
+
+/* Copies all target.state tables of [old] into [rule], as far as they are plain data. */
+void rule_adopt_state(struct rule *rule, struct rule *old);
+
+#endif

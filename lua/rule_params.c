@@ -1,0 +1,141 @@
+/* rule_params.c - turns { min_growth = "256KiB/s" } into numbers and applies the config's overrides.
+ *
+ * Called inside budget_call() while a rule is loaded. */
+#include "lua/rule_params.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+
+#include "core/base/config.h"
+#include "core/base/config_parts.h"
+#include "lua/quantity.h"
+
+enum { PARAMS_MAX = 64 };
+
+/* The value on top of the stack, a default, replaced by what the rule will see. */
+static void normalize_default(lua_State *L, const char *name, bool *is_quantity,
+                              struct quantity *quantity)
+{
+    *is_quantity = false;
+    switch (lua_type(L, -1)) {
+    case LUA_TNUMBER:
+        *is_quantity = true;
+        *quantity = (struct quantity){.value = lua_tonumber(L, -1)};
+        return;
+    case LUA_TSTRING:
+        if (quantity_parse(lua_tostring(L, -1), quantity)) {
+            *is_quantity = true;
+            lua_pop(L, 1);
+            lua_pushnumber(L, quantity->value);
+        }
+        return;
+    case LUA_TBOOLEAN:
+        return;
+    default:
+        luaL_error(L, "params.%s must be a number, a text or a boolean, not a %s", name,
+                   luaL_typename(L, -1));
+    }
+}
+
+static _Noreturn void raise_wrong_override(lua_State *L, const char *rule_name, const char *name,
+                                           const char *allowed)
+{
+    luaL_error(L, "config: rules.%s.%s must be %s", rule_name, name, allowed);
+    abort(); /* not reached */
+}
+
+/* Pushes the override of a quantity. */
+static void push_quantity(lua_State *L, const char *rule_name, const struct config_node *node,
+                          const struct quantity *wanted)
+{
+    struct quantity given = {.value = node->number};
+    const bool readable = node->kind == NODE_NUMBER ||
+                          (node->kind == NODE_STRING && quantity_parse(node->string, &given));
+    if (!readable || !isfinite(given.value) || !quantity_fits(&given, wanted))
+        raise_wrong_override(L, rule_name, node->key, quantity_example(wanted));
+    lua_pushnumber(L, given.value);
+}
+
+/* With the default on top of the stack: replaces it by the override. */
+static void apply_override(lua_State *L, const char *rule_name, const struct config_node *node,
+                           bool is_quantity, const struct quantity *wanted)
+{
+    if (is_quantity) {
+        push_quantity(L, rule_name, node, wanted);
+    } else if (lua_type(L, -1) == LUA_TBOOLEAN) {
+        if (node->kind != NODE_BOOL)
+            raise_wrong_override(L, rule_name, node->key, "true or false");
+        lua_pushboolean(L, node->boolean);
+    } else {
+        if (node->kind != NODE_STRING)
+            raise_wrong_override(L, rule_name, node->key, "a text");
+        lua_pushstring(L, node->string);
+    }
+    lua_replace(L, -2);
+}
+
+static const struct config_node *find_override(const struct config_node *overrides,
+                                               const char *name)
+{
+    for (size_t i = 0; overrides != NULL && i < overrides->child_count; i++) {
+        if (overrides->children[i].key != NULL && strcmp(overrides->children[i].key, name) == 0)
+            return &overrides->children[i];
+    }
+    return NULL;
+}
+
+/* [names] are those of the rule; all overrides must be among them. */
+static void check_overrides_known(lua_State *L, const char *rule_name,
+                                  const struct config_node *overrides, const char *const *names,
+                                  size_t count)
+{
+    for (size_t i = 0; overrides != NULL && i < overrides->child_count; i++) {
+        const char *key = overrides->children[i].key;
+        if (key == NULL)
+            luaL_error(L, "config: rules.%s: params have names", rule_name);
+        if (strcmp(key, "enabled") == 0)
+            continue;
+        size_t at = 0;
+        while (at < count && strcmp(names[at], key) != 0)
+            at++;
+        if (at < count)
+            continue;
+        const char *nearest = config_near_miss(key, names, count);
+        if (nearest != NULL)
+            luaL_error(L, "config: rules.%s.%s: the rule has no such param; did you mean %s?",
+                       rule_name, key, nearest);
+        luaL_error(L, "config: rules.%s.%s: the rule has no such param", rule_name, key);
+    }
+}
+
+void rule_params_push(lua_State *L, int index, const char *rule_name,
+                      const struct config_node *overrides)
+{
+    const char *names[PARAMS_MAX];
+    size_t count = 0;
+    index = lua_absindex(L, index);
+    lua_newtable(L);
+    const int result = lua_gettop(L);
+    if (lua_type(L, index) == LUA_TTABLE) {
+        for (lua_pushnil(L); lua_next(L, index) != 0; lua_settop(L, result + 1)) {
+            if (lua_type(L, -2) != LUA_TSTRING)
+                luaL_error(L, "params have names; found a %s", luaL_typename(L, -2));
+            if (count == PARAMS_MAX)
+                luaL_error(L, "more than %d params", PARAMS_MAX);
+            const char *name = lua_tostring(L, -2); /* the rule's table keeps it */
+            names[count++] = name;
+            bool is_quantity;
+            struct quantity quantity = {.value = 0};
+            normalize_default(L, name, &is_quantity, &quantity);
+            const struct config_node *node = find_override(overrides, name);
+            if (node != NULL)
+                apply_override(L, rule_name, node, is_quantity, &quantity);
+            lua_setfield(L, result, name);
+        }
+    } else if (lua_type(L, index) != LUA_TNIL) {
+        luaL_error(L, "params must be a table, not a %s", luaL_typename(L, index));
+    }
+    check_overrides_known(L, rule_name, overrides, names, count);
+    lua_settop(L, result);
+}

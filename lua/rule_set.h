@@ -1,0 +1,28 @@
+/* rule_set.h - all rules of a folder, loaded together or not at all. */
+#ifndef GOPROFD_LUA_RULE_SET_H
+#define GOPROFD_LUA_RULE_SET_H
+
+#include <stddef.h>
+
+#include "core/base/error.h"
+
+struct buffer;
+struct config;
+struct rule;
+
+enum { RULE_SET_MAX = 512 };
+
+struct rule_set {
+    size_t count;
+    struct rule **rules; /* in the order of their file names */
+};
+
+/* Loads each *.lua of config->rules_dir.  All are tried; [problems] (may be NULL) gets a line for
+ * each that is wrong, [err] the first.  NULL unless every one is fine. */
+struct rule_set *rule_set_load(const struct config *config, struct buffer *problems,
+                               size_t *problem_count, struct error *err);
+void rule_set_free(struct rule_set *set); /* NULL is allowed */
+
+struct rule *rule_set_find(const struct rule_set *set, const char *name); /* or NULL */
+
+#endif

@@ -1,0 +1,28 @@
+-- string_concat: strings put together with + where each step copies all before it.
+return {
+  name = "string_concat",
+  doc = "docs/rules.md#string_concat",
+  clear_for = "60s",
+  params = {
+    min_percent = "10%",       -- of all bytes allocated in the window
+    min_rate = "1MiB/s",       -- below this nobody would notice the gain
+    min_time = "10s",
+    window = "1m",
+  },
+  evaluate = function(target, params)
+    local sites = target:sites { primitive = "runtime.concatstrings", sort = "churn", window = params.window, limit = 3 }
+    local top = sites and sites[1]
+    if not top or not sites.seconds or sites.seconds < params.min_time
+      or sites.churn_per_second < params.min_rate or (sites.churn_percent or 0) < params.min_percent then
+      return
+    end
+    suggest {
+      severity = "info", value = sites.churn_percent, type_name = top.type_name, tag = top.tag,
+      message = string.format("%.0f%% of all allocation (%s/s) is string concatenation; most in %s (%s:%d)",
+        sites.churn_percent, format_bytes(sites.churn_per_second), top.func, top.file, top.line),
+      advice = "Use one strings.Builder with Grow, or append to a []byte that is reused; in a loop a + b copies everything "
+        .. "each time. For keys, a struct as map key needs no string at all.",
+      evidence = sites,
+    }
+  end,
+}
