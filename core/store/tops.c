@@ -30,7 +30,7 @@ struct group_key {
 
 struct group {
     struct group_key key;
-    const struct site *largest_alloc; /* NULL: a free slot */
+    const struct site *largest_alloc; /* NULL only before the first entry is added */
     const struct site *largest_inuse;
     int64_t largest_alloc_bytes;
     int64_t largest_inuse_bytes;
@@ -41,9 +41,12 @@ struct group {
     uint64_t site_count;
 };
 
+/* Groups lie side by side in order of discovery; the hash slots hold their number, from 1. */
 struct group_table {
-    struct group *slots;
-    size_t slot_count; /* a power of two, more than twice the entries */
+    uint32_t *slots;
+    size_t slot_count; /* a power of two, at least twice the entries */
+    struct group *groups;
+    size_t group_count;
 };
 
 static struct group_key key_of(const struct site *site, enum group_by by)
@@ -63,19 +66,22 @@ static struct group_key key_of(const struct site *site, enum group_by by)
     return (struct group_key){site->type_name, site->tag};
 }
 
+/* The group of [key], made if it is new. */
 static struct group *find_group(struct group_table *table, struct group_key key)
 {
     uint64_t hash = (uint64_t)(uintptr_t)key.first * UINT64_C(0x9E3779B97F4A7C15);
     hash ^= (uint64_t)(uintptr_t)key.second * UINT64_C(0xC2B2AE3D27D4EB4F);
     hash ^= hash >> 32;
     size_t at = (size_t)hash & (table->slot_count - 1);
-    for (;; at = (at + 1) & (table->slot_count - 1)) {
-        struct group *group = &table->slots[at];
-        if (group->largest_alloc == NULL)
-            group->key = key;
+    for (; table->slots[at] != 0; at = (at + 1) & (table->slot_count - 1)) {
+        struct group *group = &table->groups[table->slots[at] - 1];
         if (group->key.first == key.first && group->key.second == key.second)
             return group;
     }
+    struct group *fresh = &table->groups[table->group_count++];
+    fresh->key = key;
+    table->slots[at] = (uint32_t)table->group_count;
+    return fresh;
 }
 
 /* More was freed than allocated while the counters were torn: nothing is in use then. */
@@ -120,16 +126,26 @@ static void add_entry(struct group *group, const struct profile_entry *entry)
 
 static bool build_groups(struct group_table *table, const struct profile *profile, enum group_by by)
 {
+    if (profile->entry_count > UINT32_MAX / 4)
+        return false;
     size_t slots = 16;
     while (slots < profile->entry_count * 2)
         slots *= 2;
-    table->slots = calloc(slots, sizeof(*table->slots));
-    if (table->slots == NULL)
-        return false;
     table->slot_count = slots;
+    table->slots = calloc(slots, sizeof(*table->slots));
+    /* One for each entry at most; pages that no group reaches are never touched. */
+    table->groups = calloc(profile->entry_count + 1, sizeof(*table->groups));
+    if (table->slots == NULL || table->groups == NULL)
+        return false;
     for (size_t i = 0; i < profile->entry_count; i++)
         add_entry(find_group(table, key_of(profile->entries[i].site, by)), &profile->entries[i]);
     return true;
+}
+
+static void release_groups(struct group_table *table)
+{
+    free(table->slots);
+    free(table->groups);
 }
 
 /* ---- the largest ---- */
@@ -233,10 +249,10 @@ static size_t pick(const struct group_table *groups, enum group_by by, bool by_i
         .limit = limit,
         .compare = by_inuse ? compare_inuse : compare_alloc,
     };
-    for (size_t i = 0; i < groups->slot_count; i++) {
-        const struct group *group = &groups->slots[i];
+    for (size_t i = 0; i < groups->group_count; i++) {
+        const struct group *group = &groups->groups[i];
         const int64_t bytes = by_inuse ? group->inuse_bytes : group->alloc_bytes;
-        if (group->largest_alloc == NULL || bytes <= 0)
+        if (bytes <= 0)
             continue;
         const struct top_entry entry = entry_of(group, by, by_inuse);
         offer(&heap, &entry);
@@ -266,11 +282,11 @@ const struct tops *tops_new(const struct profile *profile, enum group_by by, siz
     tops->allocation_count = pick(&groups, by, false, tops->allocations, limit);
     tops->retention_count = pick(&groups, by, true, tops->retentions, limit);
     tops->sites = site_table_ref(profile->sites);
-    free(groups.slots);
+    release_groups(&groups);
     return tops;
 
 fail:
-    free(groups.slots);
+    release_groups(&groups);
     if (tops != NULL) {
         free(tops->allocations);
         free(tops->retentions);
