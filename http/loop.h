@@ -31,6 +31,7 @@ struct loop;
 
 struct loop_listener {
     struct loop *loop;
+    int fd;               /* until the thread makes a socket of it; -1 afterwards */
     h2o_socket_t *socket; /* NULL: not open */
     h2o_hostconf_t *hosts[2];
     h2o_accept_ctx_t accept;
@@ -44,7 +45,6 @@ struct loop {
     size_t listener_count;
     struct port *port;
     struct cache *cache;
-    h2o_multithread_receiver_t waker; /* carries no message, only wakes the loop */
     h2o_timeout_t sweep_timeout;
     h2o_timeout_entry_t sweep_entry;
     size_t connections;

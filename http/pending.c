@@ -80,15 +80,37 @@ static void on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mes
     }
 }
 
-struct port *port_new(h2o_context_t *context)
+struct port *port_new(void)
 {
     struct port *port = calloc(1, sizeof(*port));
     if (port == NULL)
         return NULL;
     atomic_init(&port->refs, 1);
+    port->closed = true;
     pthread_mutex_init(&port->lock, NULL);
-    h2o_multithread_register_receiver(context->queue, &port->receiver, on_answers);
     return port;
+}
+
+void port_free(struct port *port)
+{
+    if (port != NULL)
+        port_unref(port);
+}
+
+void port_open(struct port *port, h2o_context_t *context)
+{
+    h2o_multithread_register_receiver(context->queue, &port->receiver, on_answers);
+    pthread_mutex_lock(&port->lock);
+    port->closed = false;
+    pthread_mutex_unlock(&port->lock);
+}
+
+void port_wake(struct port *port)
+{
+    pthread_mutex_lock(&port->lock);
+    if (!port->closed)
+        h2o_multithread_send_message(&port->receiver, NULL);
+    pthread_mutex_unlock(&port->lock);
 }
 
 void port_abandon(struct port *port)
@@ -109,10 +131,9 @@ void port_close(struct port *port)
     pthread_mutex_unlock(&port->lock);
 }
 
-void port_free(struct port *port)
+void port_detach(struct port *port)
 {
     h2o_multithread_unregister_receiver(port->receiver.queue, &port->receiver);
-    port_unref(port);
 }
 
 struct pending *pending_begin(struct port *port, h2o_req_t *req)

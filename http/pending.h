@@ -17,13 +17,20 @@ struct port;
 struct st_h2o_context_t;
 struct st_h2o_req_t;
 
-/* Loop thread.  The port belongs to the context's queue until port_close(). */
-struct port *port_new(struct st_h2o_context_t *context); /* NULL without memory */
+/* The owner of the loop makes and frees it; what lies between happens on the loop's thread. */
+struct port *port_new(void); /* NULL without memory */
+void port_free(struct port *port); /* NULL is allowed; answers under way keep it a little longer */
+
+void port_open(struct port *port, struct st_h2o_context_t *context);
 /* Answers all requests that still wait with 503: their time is over. */
 void port_abandon(struct port *port);
-/* Late answers are dropped from here on.  Run the loop once more afterwards, then port_free(). */
+/* Late answers are dropped from here on, and port_wake() does nothing.  Run the loop once more for those
+ * that came before, then detach. */
 void port_close(struct port *port);
-void port_free(struct port *port); /* the loop's hold */
+void port_detach(struct port *port);
+
+/* Any thread: makes the loop look around.  Harmless before port_open() and after port_close(). */
+void port_wake(struct port *port);
 
 /* Loop thread.  NULL after answering 500 (no memory). */
 struct pending *pending_begin(struct port *port, struct st_h2o_req_t *req);

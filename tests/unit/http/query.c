@@ -145,7 +145,7 @@ Test(query, reads_the_fields_that_are_wanted)
     cr_assert(parse(&query, "fields=heap_alloc_bytes,cpu_ns", &err), "%s", err.message);
     unsigned wanted = 0;
     for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++)
-        wanted += (query.fields[i / 64] >> (i % 64)) & 1;
+        wanted += (unsigned)((query.fields[i / 64] >> (i % 64)) & 1);
     cr_assert_eq(wanted, 2);
     cr_assert_eq(query.fields[0] & 1, 1);
     refuses("fields=heap_alloc_bytes,nonsense", "\"nonsense\"");
