@@ -188,8 +188,19 @@ size_t history_points(const struct history *history, const struct field *field, 
 {
     size_t count;
     const struct snapshot *const *snapshots = history_snapshots(history, &count);
-    return trend_collect(snapshots, count, field, history_since_ns(history, seconds), per_gc,
-                         points, HISTORY_TREND_POINTS);
+    const uint64_t since_ns = history_since_ns(history, seconds);
+    size_t low = 0; /* a short window must not pay for a long history */
+    for (size_t high = count; low < high;) {
+        const size_t middle = low + (high - low) / 2;
+        if (snapshots[middle]->monotonic_ns < since_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == count)
+        return 0;
+    return trend_collect(snapshots + low, count - low, field, since_ns, per_gc, points,
+                         HISTORY_TREND_POINTS);
 }
 
 bool series_compute(const struct trend_point *points, size_t count, struct series *series)

@@ -62,6 +62,8 @@ static bool class_has(int letter, int byte, bool *known)
         return isalnum(byte) != 0;
     case 'x':
         return isxdigit(byte) != 0;
+    case 'z': /* of older manuals; still there */
+        return byte == 0;
     default:
         *known = false;
         return false;
