@@ -128,7 +128,7 @@ int cli_profile(int argc, char **argv)
         ok = path != NULL ? write_file(path, &body, &err)
                           : write_all(STDOUT_FILENO, body.data, body.length, &err);
     if (!ok)
-        fprintf(stderr, "goprofd %s: %s\n", command, err.message);
+        fprintf(stderr, "goprofd %s %d: %s\n", command, (int)pid, err.message);
     else if (path != NULL)
         fprintf(stderr, "%s: %zu sites, %.1f MiB in use\n", path, profile->entry_count,
                 (double)profile->totals.inuse_bytes / (1 << 20));
