@@ -202,7 +202,7 @@ static void take_record(const struct buckets *buckets, struct pass *pass, size_t
     size_t words = cycle_bytes / 8;
     const unsigned char *flushing = record + (1 + pass->cycle % CYCLES) * cycle_bytes;
     uint64_t object_bytes = bucket_list_object_bytes(buckets->list, index);
-    uint64_t sum[4];
+    uint64_t sum[4] = {0};
 
     for (size_t i = 0; i < words; i++)
         sum[i] = word(record, i) + word(flushing, i);
@@ -399,7 +399,7 @@ static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t n
     struct pass pass = {.canary = SIZE_MAX};
     bool given_up = false;
     enum bucket_walk walk = BUCKET_WALK_DONE;
-    const struct profile *fresh;
+    const struct profile *fresh = NULL;
 
     if (moment->rate != 0) {
         walk = bucket_list_extend(buckets->list, moment->head, buckets->limits.records_a_read,

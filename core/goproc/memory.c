@@ -144,6 +144,12 @@ void memory_open_image(struct memory *memory, const struct memory_image *image)
 
 /* Any source. */
 
+void memory_open_source(struct memory *memory, memory_source source, void *context,
+                        void (*close)(void *context))
+{
+    *memory = (struct memory){.source_ = source, .context_ = context, .close_ = close};
+}
+
 void memory_close(struct memory *memory)
 {
     if (memory->close_ != NULL)

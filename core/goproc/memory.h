@@ -38,6 +38,10 @@ struct memory {
  * refused), ERROR_GONE (no such process), ERROR_CORRUPT (nothing is mapped there). */
 bool memory_open_process(struct memory *memory, pid_t pid, struct error *err) GOPROFD_MUST_CHECK;
 
+/* Any other source; [close] may be NULL. */
+void memory_open_source(struct memory *memory, memory_source source, void *context,
+                        void (*close)(void *context));
+
 /* An image made of [count] pieces of our own memory, which must outlive [memory]. */
 struct memory_segment {
     uint64_t address;
