@@ -12,6 +12,8 @@
 
 enum { DISCOVER_PIDS_MAX = 4194304 /* the kernel's own PID_MAX_LIMIT */, LISTING_FIRST_COUNT = 512 };
 
+/* However quiet the host seems, /proc is listed this often. */
+#define LISTING_MAX_AGE_NS (10 * UINT64_C(1000000000))
 #define LOOK_FIRST_DELAY_NS UINT64_C(1000000000)
 #define LOOK_MAX_DELAY_NS (60 * UINT64_C(1000000000))
 
@@ -51,6 +53,8 @@ struct discover {
     size_t known_count;
     size_t known_capacity;
     size_t next_capacity;
+    uint64_t last_pid; /* the newest the kernel had given out before the last listing; 0: unknown */
+    uint64_t listed_at_ns;
 };
 
 struct discover *discover_new(const struct procfs *fs)
@@ -132,6 +136,22 @@ static bool list_pids(const struct procfs *fs, struct listing *listing, struct e
     if (ok && !in_order) /* the kernel's /proc is in order; a fixture tree need not be */
         qsort(listing->pids, listing->count, sizeof(listing->pids[0]), compare_pids);
     return ok;
+}
+
+/* The pid that the kernel gave out last, the end of /proc/loadavg: while it stays the same no process
+ * was born.  0 if it cannot be told. */
+static uint64_t read_last_pid(const struct procfs *fs)
+{
+    struct buffer text;
+    uint64_t last_pid = 0;
+    buffer_init(&text, 256);
+    if (procfs_load(fs, "proc/loadavg", &text) == 0) {
+        const char *blank = strrchr(text.data, ' ');
+        if (blank == NULL || !procfs_line_u64(blank + 1, "", &last_pid))
+            last_pid = 0;
+    }
+    buffer_release(&text);
+    return last_pid;
 }
 
 /* ---- one process ---- */
@@ -226,12 +246,38 @@ static bool reserve_next(struct discover *discover, struct error *err)
     return true;
 }
 
-bool discover_scan(struct discover *discover, uint64_t now_monotonic_ns, discover_visit *visit,
-                   void *context, struct error *err)
+static void swap_known(struct discover *discover, size_t next_count)
 {
-    if (!list_pids(discover->fs, &discover->listing, err) || !reserve_next(discover, err))
-        return false;
+    struct known_process *spare = discover->known;
+    const size_t spare_capacity = discover->known_capacity;
+    discover->known = discover->next;
+    discover->known_capacity = discover->next_capacity;
+    discover->known_count = next_count;
+    discover->next = spare;
+    discover->next_capacity = spare_capacity;
+}
 
+/* No process was born: only those whose time has come are looked at. */
+static void look_at_known(struct discover *discover, uint64_t now_ns, discover_visit *visit,
+                          void *context)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < discover->known_count; i++) {
+        const struct known_process before = discover->known[i];
+        struct known_process process = before;
+        if (now_ns >= before.look_at_ns) {
+            process = (struct known_process){.pid = before.pid, .folder_inode = before.folder_inode};
+            if (!judge(discover, &before, &process, now_ns, visit, context))
+                continue;
+        }
+        discover->known[kept++] = process;
+    }
+    discover->known_count = kept;
+}
+
+static void look_at_listed(struct discover *discover, uint64_t now_ns, discover_visit *visit,
+                           void *context)
+{
     size_t next_count = 0;
     size_t old = 0;
     for (size_t i = 0; i < discover->listing.count; i++) {
@@ -245,23 +291,33 @@ bool discover_scan(struct discover *discover, uint64_t now_monotonic_ns, discove
         struct known_process *process = &discover->next[next_count];
 
         if (before != NULL && before->folder_inode == listed->folder_inode &&
-            now_monotonic_ns < before->look_at_ns) {
+            now_ns < before->look_at_ns) {
             *process = *before;
             next_count++;
             continue;
         }
         *process = (struct known_process){.pid = listed->pid, .folder_inode = listed->folder_inode};
-        if (judge(discover, before, process, now_monotonic_ns, visit, context))
+        if (judge(discover, before, process, now_ns, visit, context))
             next_count++;
     }
+    swap_known(discover, next_count);
+}
 
-    struct known_process *spare = discover->known;
-    const size_t spare_capacity = discover->known_capacity;
-    discover->known = discover->next;
-    discover->known_capacity = discover->next_capacity;
-    discover->known_count = next_count;
-    discover->next = spare;
-    discover->next_capacity = spare_capacity;
+bool discover_scan(struct discover *discover, uint64_t now_monotonic_ns, discover_visit *visit,
+                   void *context, struct error *err)
+{
+    /* Read before the listing: a process born in between is then found by the next scan. */
+    const uint64_t last_pid = read_last_pid(discover->fs);
+    if (last_pid != 0 && last_pid == discover->last_pid &&
+        now_monotonic_ns - discover->listed_at_ns < LISTING_MAX_AGE_NS) {
+        look_at_known(discover, now_monotonic_ns, visit, context);
+        return true;
+    }
+    if (!list_pids(discover->fs, &discover->listing, err) || !reserve_next(discover, err))
+        return false;
+    look_at_listed(discover, now_monotonic_ns, visit, context);
+    discover->last_pid = last_pid;
+    discover->listed_at_ns = now_monotonic_ns;
     return true;
 }
 

@@ -1,9 +1,10 @@
 /* discover.h - which processes are new since the last look, cheaply.
  *
- * Called by the sampler thread each interval.  A steady scan lists /proc and opens nothing: a pid
- * already judged is recognised by pid and inode of its /proc folder.  Since exec() keeps both, a
- * judged process is looked at again (start time, executable, name) at the next scan, after 1 s, and
- * then at growing ages up to a minute; if its image changed it is offered again.
+ * Called by the sampler thread each interval.  While no pid was given out since the last scan, /proc is
+ * not even listed; and a listing opens nothing for a process already judged, which is recognised by
+ * pid and inode of its /proc folder.  Since exec() keeps both, a judged process is looked at again
+ * (start time, executable, name) at the next scan, after 1 s, and then at growing ages up to a
+ * minute; if its image changed it is offered again.
  *
  *   listing of /proc  --new, changed or asked again-->  visit(): take it? ask again? */
 #ifndef GOPROFD_GOPROC_DISCOVER_H
@@ -35,7 +36,8 @@ bool discover_scan(struct discover *discover, uint64_t now_monotonic_ns,
                    enum discover_verdict (*visit)(pid_t pid, uint64_t start_ticks, void *context),
                    void *context, struct error *err) GOPROFD_MUST_CHECK;
 
-size_t discover_known_count(const struct discover *discover); /* processes at the last scan */
+/* Processes at the last listing, which is at most ten seconds old. */
+size_t discover_known_count(const struct discover *discover);
 
 /* Whether the path [exe] matches [glob] as a shell would match it: '*' stops at '/'.  A glob without
  * '/' is matched with the base name.  A trailing " (deleted)" of the kernel's does not count. */

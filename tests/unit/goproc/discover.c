@@ -170,6 +170,31 @@ Test(discover, spreads_the_looks_at_many_old_processes)
     cr_assert_lt(most, PROCESSES / 3, "%zu of %d fell due in one scan", most, PROCESSES);
 }
 
+Test(discover, does_not_list_while_no_pid_was_given_out)
+{
+    proc_tree_write(&tree, "proc/loadavg", "0.00 0.01 0.05 1/345 900\n");
+    proc_tree_process(&tree, 5, 1, "sh", "sh");
+    cr_assert_eq(scan(0), 1);
+    proc_tree_process(&tree, 6, 1, "x", "x"); /* cannot be, by the kernel's word */
+    cr_assert_eq(scan(SECOND), 0);
+    proc_tree_process(&tree, 5, 1, "api", "api");
+    cr_assert_eq(scan(2 * SECOND), 1, "an exec is found all the same");
+    cr_assert_eq(visits.pids[0], 5);
+    proc_tree_delete(&tree, "proc/5");
+    cr_assert_eq(scan(4 * SECOND), 0);
+    cr_assert_eq(discover_known_count(discover), 0, "and so is an exit");
+    proc_tree_write(&tree, "proc/loadavg", "0.00 0.01 0.05 1/345 901\n");
+    cr_assert_eq(scan(5 * SECOND), 1);
+    cr_assert_eq(visits.pids[0], 6);
+    proc_tree_process(&tree, 7, 1, "y", "y");
+    size_t found = 0;
+    uint64_t second = 6;
+    for (; found == 0 && second < 30; second++)
+        found = scan(second * SECOND);
+    cr_assert_eq(visits.pids[0], 7, "the kernel's word is checked now and then");
+    cr_assert_leq(second, 17);
+}
+
 Test(discover, keeps_what_it_knows_when_the_listing_fails)
 {
     struct error err;
