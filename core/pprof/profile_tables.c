@@ -154,18 +154,24 @@ static size_t find_mapping(struct profile_tables *tables, uint64_t address)
     return SIZE_MAX;
 }
 
-static uint64_t frames_hash(const struct frame *frames, uint32_t frame_count)
+/* The address all but decides; the innermost frame is there for a target that lies about it. */
+static size_t location_hash(const struct frame *innermost)
 {
-    uint64_t hash = mix(frame_count, frames[0].address);
-    for (uint32_t i = 0; i < frame_count; i++)
-        hash = mix(hash, (uint64_t)(uintptr_t)frames[i].function + frames[i].line);
-    return hash;
+    const uint64_t hash = mix(innermost->address, (uint64_t)(uintptr_t)innermost->function);
+    return (size_t)mix(hash, innermost->line);
 }
 
-static bool frames_equal(const struct frame *a, const struct frame *b, uint32_t frame_count)
+static bool location_is(const struct profile_location *known, const struct frame *frames,
+                        uint32_t frame_count)
 {
-    for (uint32_t i = 0; i < frame_count; i++) {
-        if (a[i].function != b[i].function || a[i].line != b[i].line || a[i].file != b[i].file)
+    if (known->address != frames[0].address || known->frame_count != frame_count ||
+        known->line != frames[0].line || known->function != frames[0].function ||
+        known->file != frames[0].file)
+        return false;
+    for (uint32_t i = 1; i < frame_count; i++) {
+        const struct frame *a = &known->frames[i];
+        const struct frame *b = &frames[i];
+        if (a->line != b->line || a->function != b->function || a->file != b->file)
             return false;
     }
     return true;
@@ -175,13 +181,10 @@ static size_t location_slot(const struct profile_tables *tables, const struct fr
                             uint32_t frame_count)
 {
     const size_t mask = tables->location_slot_count - 1;
-    size_t at = (size_t)frames_hash(frames, frame_count) & mask;
-    for (; tables->location_slots[at] != 0; at = (at + 1) & mask) {
-        const struct profile_location *known = &tables->locations[tables->location_slots[at] - 1];
-        if (known->address == frames[0].address && known->frame_count == frame_count &&
-            (known->frames == frames || frames_equal(known->frames, frames, frame_count)))
-            break;
-    }
+    size_t at = location_hash(&frames[0]) & mask;
+    while (tables->location_slots[at] != 0 &&
+           !location_is(&tables->locations[tables->location_slots[at] - 1], frames, frame_count))
+        at = (at + 1) & mask;
     return at;
 }
 
@@ -224,10 +227,13 @@ uint32_t profile_tables_location(struct profile_tables *tables, const struct fra
     struct profile_location *location = &tables->locations[tables->location_count++];
     tables->location_slots[at] = (uint32_t)tables->location_count;
     const bool shown = strcmp(frames[0].function, "runtime.goexit") != 0;
-    *location = (struct profile_location){.frames = frames,
+    *location = (struct profile_location){.address = frames[0].address,
+                                          .frames = frames,
                                           .frame_count = frame_count,
-                                          .id = shown ? ++tables->location_ids : 0,
+                                          .line = frames[0].line,
+                                          .function = frames[0].function,
+                                          .file = frames[0].file,
                                           .mapping = find_mapping(tables, frames[0].address),
-                                          .address = frames[0].address};
+                                          .id = shown ? ++tables->location_ids : 0};
     return location->id;
 }

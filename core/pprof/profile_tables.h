@@ -32,11 +32,14 @@ struct profile_function {
 };
 
 struct profile_location {
+    uint64_t address;           /* return pc */
     const struct frame *frames; /* innermost first */
     uint32_t frame_count;
-    uint32_t id;      /* 0: left out of the file */
-    size_t mapping;   /* index into the mappings, or SIZE_MAX */
-    uint64_t address; /* return pc */
+    uint32_t line; /* of the innermost frame, with [function] and [file]: most have no other, and */
+    const char *function; /* comparing them here spares a look at another site's memory */
+    const char *file;
+    size_t mapping; /* index into the mappings, or SIZE_MAX */
+    uint32_t id;    /* 0: left out of the file */
 };
 
 struct profile_tables {

@@ -124,6 +124,18 @@ static size_t address_columns(uint64_t address)
     return 2 + (bits + 3) / 4;
 }
 
+/* There are hundreds of thousands of these in a large profile: too many for printf. */
+static void append_address(struct buffer *out, uint64_t address)
+{
+    char text[18];
+    const size_t length = address_columns(address);
+    for (size_t at = length; at > 2; address >>= 4)
+        text[--at] = "0123456789abcdef"[address & 0xF];
+    text[0] = '0';
+    text[1] = 'x';
+    buffer_append(out, text, length);
+}
+
 /* Tabs from a cell of [columns] to the next column, where [widest] is the widest cell above and
  * below it: as Go's text/tabwriter does with tabs of 8 and one column of padding. */
 static void append_tabs(struct buffer *out, size_t columns, size_t widest)
@@ -136,8 +148,10 @@ static void append_tabs(struct buffer *out, size_t columns, size_t widest)
 static void append_addresses(struct buffer *out, const struct frame *frames, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || frames[i].starts_location)
-            buffer_printf(out, " 0x%llx", (unsigned long long)frames[i].address);
+        if (i == 0 || frames[i].starts_location) {
+            buffer_append_byte(out, ' ');
+            append_address(out, frames[i].address);
+        }
     }
 }
 
@@ -162,7 +176,8 @@ static void append_frames(struct buffer *out, const struct site *site)
         const struct frame *frame = &site->frames[i];
         if (strcmp(frame->function, "runtime.goexit") == 0)
             continue;
-        buffer_printf(out, "#\t0x%llx", (unsigned long long)call_address(frame));
+        buffer_append(out, "#\t", 2);
+        append_address(out, call_address(frame));
         if (frame->function[0] != '\0') {
             append_tabs(out, address_columns(call_address(frame)), widest_address);
             const struct shown_name shown = shown_name(frame->function);

@@ -1,0 +1,99 @@
+#!/bin/sh
+# run.sh - measures goprofd against its peers on this machine and prints a table; asserts nothing.
+#
+#   sh tests/bench/run.sh            all of it, about three minutes
+#   sh tests/bench/run.sh --quick    fewer runs and shorter windows, for a first look
+#
+# Builds a release (RelWithDebInfo) in build/bench and the Go target with the go in PATH, or the one
+# that GOPROFD_BENCH_GO names (a version for tests/support/go_toolchain.sh).
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+build=$root/build/bench
+sites=10000
+runs=50
+seconds=60
+[ "${1:-}" = --quick ] && runs=10 seconds=10
+case ${1:-} in '' | --quick) ;; *)
+    echo "usage: run.sh [--quick]" >&2
+    exit 2
+    ;;
+esac
+
+log=$build/build.log
+mkdir -p "$build"
+echo "building in build/bench" >&2
+{
+    cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
+        -DGOPROFD_BENCH=ON
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon
+} >"$log" 2>&1 || {
+    tail -30 "$log" >&2
+    exit 1
+}
+go=$(sh "$root/tests/support/go_toolchain.sh" "${GOPROFD_BENCH_GO:-path}")
+(cd "$root/tests/bench/sites_target" && GOTOOLCHAIN=local "$go" build -o "$build/sites_target" .)
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/goprofd-bench.XXXXXX")
+target_pids=
+finish() {
+    for pid in $target_pids; do kill "$pid" 2>/dev/null || true; done
+    rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# start_target NAME ARGUMENT... sets $pid and $port.
+start_target() {
+    name=$1
+    shift
+    : >"$scratch/$name"
+    "$build/sites_target" "$@" >"$scratch/$name" 2>&1 &
+    pid=$!
+    target_pids="$target_pids $pid"
+    tries=0
+    until grep -q '^listening ' "$scratch/$name"; do
+        tries=$((tries + 1))
+        if [ $tries -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
+            echo "run.sh: sites_target does not start:" >&2
+            cat "$scratch/$name" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+    port=$(sed -n 's/^listening .*://p' "$scratch/$name")
+}
+
+stop_target() {
+    kill "$pid"
+    wait "$pid" 2>/dev/null || true
+    target_pids=
+}
+
+echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(nproc) cores," \
+    "Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg)"
+echo "target: $("$go" version | cut -d' ' -f3), the default MemProfileRate, stacks about 30 frames deep"
+
+echo
+echo "(a) reading a target with $sites allocation sites, against its own endpoint"
+start_target large -sites $sites
+"$build/tests/bench/bench_read" "$pid" "$port" $runs
+
+echo
+echo "(a') the daemon reading it once a second, each time after a GC"
+"$build/tests/bench/bench_daemon" "$build/goprofd" "$root/rules" "$pid" $((seconds / 3)) "$port"
+
+echo
+echo "(a'') the daemon reading it once a second, the target idle"
+"$build/tests/bench/bench_daemon" "$build/goprofd" "$root/rules" "$pid" $((seconds / 3)) 0
+stop_target
+
+echo
+echo "(b) the daemon idle with one small target"
+start_target small
+"$build/tests/bench/bench_daemon" "$build/goprofd" "$root/rules" "$pid" $seconds 0
+stop_target
+
+echo
+echo "(c) writing a profile of $sites sites"
+"$build/tests/bench/bench_encode" $sites $runs

@@ -1,0 +1,3 @@
+module sitestarget
+
+go 1.19
