@@ -8,6 +8,10 @@ return {
   -- Watch one program.  Without this line goprofd watches every Go process it may read.
   targets = { { name = "demo-shop", exe = "demo-shop" } },
 
+  -- The tour lasts half a minute: believe in a leak sooner than one would on a server, where a
+  -- program may take its time to fill its caches (defaults: docs/rules.md).
+  rules = { retention = { warmup = "1s", min_time = "5s" } },
+
   -- Keep a heap profile when a critical alert opens, at most one a minute.
   profile_capture_enabled = true,
   profile_capture_on_severities = { "critical" },

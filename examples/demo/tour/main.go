@@ -58,9 +58,9 @@ func (t *tour) run(patience time.Duration) (missing []string) {
 	started := time.Now()
 	steps := []step{
 		{"the target", t.lookForTarget},
+		{"top retentions", t.lookForRetentions},
 		{"a critical alert", t.lookForAlert},
 		{"a suggestion naming the leak", t.lookForSuggestion},
-		{"top retentions", t.lookForRetentions},
 		{"a captured profile", t.lookForCapture},
 	}
 	for _, s := range steps {
@@ -143,7 +143,8 @@ func (t *tour) lookForRetentions() (string, bool) {
 	for _, s := range sites {
 		fmt.Fprintf(&text, "%10s %6.1f%%  %s\n", human(s.RetainedBytes), s.RetainedPercent, s.where())
 	}
-	return text.String(), sites[0].Function == leakingFunction
+	// Wait until the picture is clear; the alert has a threshold of its own.
+	return text.String(), sites[0].Function == leakingFunction && sites[0].RetainedPercent > 50
 }
 
 // lookForCapture shows the file that the alert made goprofd write, as the Go tools see it.
