@@ -1,13 +1,13 @@
-/* config_docs.c - docs/config.md says what the table says. */
+/* config_docs.c - docs/config.md and the manual page say what the table says. */
 #include <criterion/criterion.h>
 
 #include "core/base/buffer.h"
 #include "core/base/config.h"
 
-static void read_page(struct buffer *page)
+static void read_page(struct buffer *page, const char *path)
 {
-    FILE *file = fopen(GOPROFD_SOURCE_DIR "/docs/config.md", "r");
-    cr_assert_not_null(file, "docs/config.md cannot be opened");
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s cannot be opened", path);
     buffer_init(page, 1 << 20);
     char chunk[4096];
     for (size_t n = 0; (n = fread(chunk, 1, sizeof(chunk), file)) > 0;)
@@ -19,7 +19,7 @@ static void read_page(struct buffer *page)
 Test(config_docs, show_each_option_with_type_default_range_and_help)
 {
     struct buffer page;
-    read_page(&page);
+    read_page(&page, GOPROFD_SOURCE_DIR "/docs/config.md");
     size_t count = 0;
     const struct config_option *options = config_options(&count);
     cr_assert_gt(count, 15);
@@ -41,7 +41,7 @@ Test(config_docs, show_each_option_with_type_default_range_and_help)
 Test(config_docs, show_no_option_that_does_not_exist)
 {
     struct buffer page;
-    read_page(&page);
+    read_page(&page, GOPROFD_SOURCE_DIR "/docs/config.md");
     size_t count = 0;
     (void)config_options(&count);
     size_t rows = 0;
@@ -53,5 +53,24 @@ Test(config_docs, show_no_option_that_does_not_exist)
         row += 3;
     }
     cr_assert_eq(rows, count, "docs/config.md has %zu rows for %zu options", rows, count);
+    buffer_release(&page);
+}
+
+Test(config_docs, in_the_manual_page_show_each_option_too)
+{
+    struct buffer page;
+    read_page(&page, GOPROFD_SOURCE_DIR "/docs/goprofd.1");
+    size_t count = 0;
+    const struct config_option *options = config_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_option *o = &options[i];
+        struct buffer entry;
+        buffer_init(&entry, 4096);
+        buffer_printf(&entry, "\n.TP\n.B %s\n%s.\nDefault %s; %s.\n", o->key, o->help,
+                      o->default_text[0] != '\0' ? o->default_text : "\"\"", o->allowed);
+        cr_expect_not_null(strstr(page.data, buffer_text(&entry)), "docs/goprofd.1 lacks:%s",
+                           entry.data);
+        buffer_release(&entry);
+    }
     buffer_release(&page);
 }
