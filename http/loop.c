@@ -58,7 +58,15 @@ uint64_t loop_now_ms(const struct loop *loop)
 
 void loop_make_request_id(struct loop *loop, char out[LOOP_REQUEST_ID_BYTES])
 {
-    (void)snprintf(out, LOOP_REQUEST_ID_BYTES, "%08x-%08x", loop->id_prefix, ++loop->id_counter);
+    static const char digits[] = "0123456789abcdef";
+    const uint64_t id = ((uint64_t)loop->id_prefix << 32) | ++loop->id_counter;
+    char *end = out;
+    for (unsigned shift = 64; shift > 0; shift -= 4) {
+        if (shift == 32)
+            *end++ = '-';
+        *end++ = digits[(id >> (shift - 4)) & 0xF];
+    }
+    *end = '\0';
 }
 
 /* ---- accepting ---- */

@@ -100,6 +100,18 @@ static bool next_segment(const char **text, size_t *length, const char **segment
     return true;
 }
 
+/* Most paths need no decoding, and this runs for every row of the table. */
+static bool literal_matches(const char *want, size_t want_length, const char *got,
+                            size_t got_length)
+{
+    char decoded[ROUTE_ID_MAX_BYTES];
+    if (got_length == want_length && memcmp(got, want, want_length) == 0)
+        return true;
+    return got_length > want_length && memchr(got, '%', got_length) != NULL &&
+           query_decode(got, got_length, false, decoded, sizeof(decoded)) &&
+           strlen(decoded) == want_length && memcmp(decoded, want, want_length) == 0;
+}
+
 static bool path_matches(const char *pattern, const char *path, size_t path_length,
                          char id[ROUTE_ID_MAX_BYTES])
 {
@@ -115,15 +127,12 @@ static bool path_matches(const char *pattern, const char *path, size_t path_leng
     size_t got_length = 0;
     id[0] = '\0';
     while (next_segment(&pattern_rest, &pattern_left, &want, &want_length)) {
-        char decoded[ROUTE_ID_MAX_BYTES];
-        if (!next_segment(&path_rest, &path_left, &got, &got_length) ||
-            !query_decode(got, got_length, false, decoded, sizeof(decoded)))
+        if (!next_segment(&path_rest, &path_left, &got, &got_length))
             return false;
         if (want_length == 3 && memcmp(want, ":id", 3) == 0) {
-            if (decoded[0] == '\0')
+            if (!query_decode(got, got_length, false, id, ROUTE_ID_MAX_BYTES) || id[0] == '\0')
                 return false;
-            memcpy(id, decoded, sizeof(decoded));
-        } else if (strlen(decoded) != want_length || memcmp(decoded, want, want_length) != 0) {
+        } else if (!literal_matches(want, want_length, got, got_length)) {
             return false;
         }
     }
@@ -153,7 +162,7 @@ void routes_find(const struct config *config, bool on_pprof_listener, const char
             continue;
         if (method_matches(&routes[i], method, method_length)) {
             match->route = &routes[i];
-            memcpy(match->id, id, sizeof(id));
+            memcpy(match->id, id, strlen(id) + 1);
             return;
         }
         get = get || strcmp(routes[i].method, "GET") == 0;

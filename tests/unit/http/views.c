@@ -287,6 +287,28 @@ Test(views, prometheus_counts_alerts_by_target_rule_and_severity)
     cr_assert_eq(series, PROMETHEUS_ALERT_SERIES_MAX);
 }
 
+/* ---- memory ---- */
+
+/* Every view at every size of buffer up to what it needs: it fails or it is whole. */
+Test(views, a_buffer_that_is_too_small_is_seen_at_the_end)
+{
+    render_metrics(page);
+    const size_t needed = out.length;
+    for (size_t max = 0; max < needed; max += 97) {
+        buffer_release(&out);
+        buffer_init(&out, max);
+        render_metrics(page);
+        cr_assert(out.failed, "%zu bytes held what needs %zu", max, needed);
+    }
+    for (size_t max = 0; max < 1500; max += 13) {
+        buffer_release(&out);
+        buffer_init(&out, max);
+        json_init(&json, &out);
+        view_json_snapshot(&json, page->targets[0].info, page->targets[0].snapshot, NULL);
+        cr_assert(out.failed || out.data[out.length - 1] == '}');
+    }
+}
+
 /* ---- pprof pages ---- */
 
 Test(views, the_index_page_is_as_it_was_and_no_name_escapes)
