@@ -14,6 +14,7 @@
 
 enum family {
     FAMILY_ALLOC_BYTES,
+    FAMILY_GC_DURATION,
     FAMILY_GO_INFO,
     FAMILY_TOP_INUSE,
     FAMILY_CAPTURES,
@@ -35,23 +36,24 @@ enum family {
 
 /* clang-format off */
 const struct prometheus_family prometheus_families[] = {
-    [FAMILY_ALLOC_BYTES]   = {"go_memstats_alloc_bytes",               FIELD_GAUGE,   "target", "The same as go_memstats_heap_alloc_bytes, as client_golang has it (MemStats.Alloc)"},
-    [FAMILY_GO_INFO]       = {"go_info",                               FIELD_GAUGE,   "target, version", "Go version the target was built with; always 1"},
-    [FAMILY_TOP_INUSE]     = {"goprof_top_inuse_bytes",                FIELD_GAUGE,   "target, type_name, tag", "Live bytes of the largest groups of allocation sites, at most 10 for each target"},
-    [FAMILY_CAPTURES]      = {"goprof_profile_captures_total",         FIELD_COUNTER, "target", "Profiles kept as files"},
-    [FAMILY_TARGET_UP]     = {"goprofd_target_up",                     FIELD_GAUGE,   "target, source", "1 if the target was read at the last beat, fully or in part"},
-    [FAMILY_TARGET_STATE]  = {"goprofd_target_state",                  FIELD_GAUGE,   "target, state", "1 for the state the target is in, 0 for the others"},
-    [FAMILY_SNAPSHOT_TIME] = {"goprofd_snapshot_timestamp_seconds",    FIELD_GAUGE,   "target", "When the newest snapshot was taken, Unix seconds"},
-    [FAMILY_PROFILE_TIME]  = {"goprofd_profile_timestamp_seconds",     FIELD_GAUGE,   "target", "When the newest heap profile was read, Unix seconds; it changes with each GC"},
-    [FAMILY_ALERTS]        = {"goprofd_alerts",                        FIELD_GAUGE,   "target, rule, severity", "Alerts that fire"},
-    [FAMILY_BUILD_INFO]    = {"goprofd_build_info",                    FIELD_GAUGE,   "version", "Version of goprofd; always 1"},
-    [FAMILY_CPU]           = {"process_cpu_seconds_total",             FIELD_COUNTER, "", "CPU time of goprofd, user and system"},
-    [FAMILY_RESIDENT]      = {"process_resident_memory_bytes",         FIELD_GAUGE,   "", "Resident memory of goprofd"},
-    [FAMILY_VIRTUAL]       = {"process_virtual_memory_bytes",          FIELD_GAUGE,   "", "Virtual memory of goprofd"},
-    [FAMILY_OPEN_FDS]      = {"process_open_fds",                      FIELD_GAUGE,   "", "File descriptors goprofd has open"},
-    [FAMILY_MAX_FDS]       = {"process_max_fds",                       FIELD_GAUGE,   "", "File descriptors goprofd may open"},
-    [FAMILY_THREADS]       = {"process_threads",                       FIELD_GAUGE,   "", "Threads of goprofd"},
-    [FAMILY_START]         = {"process_start_time_seconds",            FIELD_GAUGE,   "", "When goprofd started, Unix seconds"},
+    [FAMILY_ALLOC_BYTES]   = {"go_memstats_alloc_bytes",               "gauge",   "target", "The same as go_memstats_heap_alloc_bytes, as client_golang has it (MemStats.Alloc)"},
+    [FAMILY_GC_DURATION]   = {"go_gc_duration_seconds",                "summary", "target", "Stop-the-world pauses of GCs: their sum and number, without quantiles"},
+    [FAMILY_GO_INFO]       = {"go_info",                               "gauge",   "target, version", "Go version the target was built with; always 1"},
+    [FAMILY_TOP_INUSE]     = {"goprof_top_inuse_bytes",                "gauge",   "target, type_name, tag", "Live bytes of the largest groups of allocation sites, at most 10 for each target"},
+    [FAMILY_CAPTURES]      = {"goprof_profile_captures_total",         "counter", "target", "Profiles kept as files"},
+    [FAMILY_TARGET_UP]     = {"goprofd_target_up",                     "gauge",   "target, source", "1 if the target was read at the last beat, fully or in part"},
+    [FAMILY_TARGET_STATE]  = {"goprofd_target_state",                  "gauge",   "target, state", "1 for the state the target is in, 0 for the others"},
+    [FAMILY_SNAPSHOT_TIME] = {"goprofd_snapshot_timestamp_seconds",    "gauge",   "target", "When the newest snapshot was taken, Unix seconds"},
+    [FAMILY_PROFILE_TIME]  = {"goprofd_profile_timestamp_seconds",     "gauge",   "target", "When the newest heap profile was read, Unix seconds; it changes with each GC"},
+    [FAMILY_ALERTS]        = {"goprofd_alerts",                        "gauge",   "target, rule, severity", "Alerts that fire"},
+    [FAMILY_BUILD_INFO]    = {"goprofd_build_info",                    "gauge",   "version", "Version of goprofd; always 1"},
+    [FAMILY_CPU]           = {"process_cpu_seconds_total",             "counter", "", "CPU time of goprofd, user and system"},
+    [FAMILY_RESIDENT]      = {"process_resident_memory_bytes",         "gauge",   "", "Resident memory of goprofd"},
+    [FAMILY_VIRTUAL]       = {"process_virtual_memory_bytes",          "gauge",   "", "Virtual memory of goprofd"},
+    [FAMILY_OPEN_FDS]      = {"process_open_fds",                      "gauge",   "", "File descriptors goprofd has open"},
+    [FAMILY_MAX_FDS]       = {"process_max_fds",                       "gauge",   "", "File descriptors goprofd may open"},
+    [FAMILY_THREADS]       = {"process_threads",                       "gauge",   "", "Threads of goprofd"},
+    [FAMILY_START]         = {"process_start_time_seconds",            "gauge",   "", "When goprofd started, Unix seconds"},
 };
 /* clang-format on */
 const size_t prometheus_family_count = FAMILY_COUNT;
@@ -88,8 +90,7 @@ void view_prometheus_label(struct buffer *out, const char *text)
 }
 
 /* HELP escapes backslash and newline only; our texts hold neither. */
-static void begin_family(struct buffer *out, const char *name, enum field_kind kind,
-                         const char *help)
+static void begin_family(struct buffer *out, const char *name, const char *type, const char *help)
 {
     buffer_append_string(out, "# HELP ");
     buffer_append_string(out, name);
@@ -97,7 +98,14 @@ static void begin_family(struct buffer *out, const char *name, enum field_kind k
     buffer_append_string(out, help);
     buffer_append_string(out, "\n# TYPE ");
     buffer_append_string(out, name);
-    buffer_append_string(out, kind == FIELD_COUNTER ? " counter\n" : " gauge\n");
+    buffer_append_byte(out, ' ');
+    buffer_append_string(out, type);
+    buffer_append_byte(out, '\n');
+}
+
+static const char *type_of(enum field_kind kind)
+{
+    return kind == FIELD_COUNTER ? "counter" : "gauge";
 }
 
 static void append_f64(struct buffer *out, double value)
@@ -160,7 +168,14 @@ static void end_sample_seconds(struct buffer *out, uint64_t ns)
 static void begin_own_family(struct buffer *out, enum family family)
 {
     const struct prometheus_family *row = &prometheus_families[family];
-    begin_family(out, row->name, row->kind, row->help);
+    begin_family(out, row->name, row->type, row->help);
+}
+
+/* Whether the newest snapshot is of now, and not kept from before the target was lost. */
+static bool is_current(const struct target_view *view)
+{
+    const enum target_state state = view->info->facts.state;
+    return view->snapshot != NULL && (state == TARGET_UP || state == TARGET_DEGRADED);
 }
 
 /* ---- the fields of every target ---- */
@@ -179,17 +194,17 @@ static void append_field_value(struct buffer *out, const struct field *field,
 }
 
 static void write_field_family(struct buffer *out, const struct board_page *page,
-                               const struct field *field, const char *name, enum field_kind kind,
+                               const struct field *field, const char *name, const char *type,
                                const char *help)
 {
     bool begun = false;
     for (size_t i = 0; i < page->target_count; i++) {
         const struct target_view *view = &page->targets[i];
         union field_value value;
-        if (view->snapshot == NULL || !snapshot_field_get(&view->snapshot->values, field, &value))
+        if (!is_current(view) || !snapshot_field_get(&view->snapshot->values, field, &value))
             continue;
         if (!begun)
-            begin_family(out, name, kind, help);
+            begin_family(out, name, type, help);
         begun = true;
         begin_sample(out, name, view);
         buffer_append_string(out, "} ");
@@ -203,13 +218,35 @@ static void write_fields(struct buffer *out, const struct board_page *page)
     for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++) {
         const struct field *field = &snapshot_fields[i];
         if (field->metric != NULL)
-            write_field_family(out, page, field, field->metric, field->kind, field->help);
+            write_field_family(out, page, field, field->metric, type_of(field->kind), field->help);
         if (field->legacy != NULL)
-            write_field_family(out, page, field, field->legacy, field->kind, field->help);
+            write_field_family(out, page, field, field->legacy, type_of(field->kind), field->help);
     }
     const struct prometheus_family *alloc = &prometheus_families[FAMILY_ALLOC_BYTES];
     write_field_family(out, page, &snapshot_fields[SNAPSHOT_FIELD_heap_alloc_bytes], alloc->name,
-                       alloc->kind, alloc->help);
+                       alloc->type, alloc->help);
+}
+
+/* client_golang's summary, as far as MemStats carries it. */
+static void write_gc_duration(struct buffer *out, const struct board_page *page)
+{
+    const struct prometheus_family *family = &prometheus_families[FAMILY_GC_DURATION];
+    bool begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        if (!is_current(view) || !SNAPSHOT_HAS(&view->snapshot->values, gc_pause_total_ns) ||
+            !SNAPSHOT_HAS(&view->snapshot->values, num_gc))
+            continue;
+        if (!begun)
+            begin_own_family(out, FAMILY_GC_DURATION);
+        begun = true;
+        buffer_append_string(out, family->name);
+        begin_sample(out, "_sum", view);
+        end_sample_seconds(out, view->snapshot->values.gc_pause_total_ns);
+        buffer_append_string(out, family->name);
+        begin_sample(out, "_count", view);
+        end_sample_u64(out, view->snapshot->values.num_gc);
+    }
 }
 
 /* ---- what else is known of targets ---- */
@@ -255,7 +292,7 @@ static void write_tops(struct buffer *out, const struct board_page *page)
     bool begun = false;
     for (size_t i = 0; i < page->target_count; i++) {
         const struct target_view *view = &page->targets[i];
-        const struct tops *tops = view->snapshot != NULL ? view->snapshot->tops : NULL;
+        const struct tops *tops = is_current(view) ? view->snapshot->tops : NULL;
         for (size_t k = 0; tops != NULL && k < tops->retention_count && k < SNAPSHOT_TOP_MAX; k++) {
             const struct top_entry *entry = &tops->retentions[k];
             /* Two names that only differ beyond the cut would be one series twice, and the
@@ -385,7 +422,7 @@ static void write_counters(struct buffer *out, const struct board_counters *coun
     for (size_t i = 0; i < BOARD_COUNTER_COUNT; i++) {
         const struct board_counter_field *field = &board_counter_fields[i];
         const uint64_t value = board_counter_get(counters, field);
-        begin_family(out, field->metric, field->kind, field->help);
+        begin_family(out, field->metric, type_of(field->kind), field->help);
         buffer_append_string(out, field->metric);
         buffer_append_byte(out, ' ');
         if (field->unit == UNIT_NS)
@@ -428,6 +465,7 @@ static void write_self(struct buffer *out, const struct self_stats *self)
 void view_prometheus(struct buffer *out, const struct prometheus_source *source)
 {
     write_fields(out, source->page);
+    write_gc_duration(out, source->page);
     write_go_info(out, source->page);
     write_tops(out, source->page);
     write_captures(out, source);

@@ -1,14 +1,13 @@
 /* view_prometheus.h - everything as Prometheus text 0.0.4.  Pure: no clock, no socket; any thread.
  *
  * Each family once, HELP and TYPE before its samples.  Label values are made valid UTF-8, escaped and
- * bounded; no pid, address or stack becomes one. */
+ * bounded; no pid, address or stack becomes one.  A target that is not read any more has no samples but
+ * those that say so: a number that stands still would look like a measurement. */
 #ifndef GOPROFD_HTTP_VIEW_PROMETHEUS_H
 #define GOPROFD_HTTP_VIEW_PROMETHEUS_H
 
 #include <stddef.h>
 #include <stdint.h>
-
-#include "core/store/fields.h"
 
 struct board_counters;
 struct board_page;
@@ -31,7 +30,7 @@ void view_prometheus(struct buffer *out, const struct prometheus_source *source)
 /* A family that is not in the field or counter tables, for docs/metrics.md and its test. */
 struct prometheus_family {
     const char *name;
-    enum field_kind kind;
+    const char *type; /* "gauge", "counter", "summary" */
     const char *labels;
     const char *help;
 };

@@ -94,7 +94,7 @@ Test(docs, metrics_lists_the_other_families)
     buffer_append_string(&out, "| metric | type | labels | |\n|---|---|---|---|\n");
     for (size_t i = 0; i < prometheus_family_count; i++)
         buffer_printf(&out, "| `%s` | %s | %s | %s |\n", prometheus_families[i].name,
-                      type_of(prometheus_families[i].kind), prometheus_families[i].labels,
+                      prometheus_families[i].type, prometheus_families[i].labels,
                       prometheus_families[i].help);
     text_file_section_equals("docs/metrics.md", "families", &out);
 }
