@@ -202,6 +202,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     daemon->board = board_new((size_t)config->max_history_samples);
     if (daemon->board == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for the board");
+    board_limit_history(daemon->board, config->history_max_bytes);
     daemon->outcomes = mailbox_new(4, release_outcome);
     if (daemon->outcomes == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a mailbox");

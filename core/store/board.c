@@ -16,7 +16,7 @@
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
 
-enum { CAPTURE_IDS_MAX = 1024 };
+enum { CAPTURE_IDS_MAX = 1024, EVICTIONS_PER_TARGET = 4 };
 
 /* What the board keeps for a target from page to page; in the order of the page. */
 struct slot {
@@ -35,6 +35,7 @@ struct capture_count {
 struct board {
     pthread_mutex_t lock;
     size_t ring_capacity;
+    uint64_t history_max_bytes;
     const struct board_page *page;
     struct slot **slots;
     size_t slot_count;
@@ -143,6 +144,7 @@ struct board *board_new(size_t ring_capacity_snapshots)
     if (board == NULL)
         return NULL;
     board->ring_capacity = ring_capacity_snapshots;
+    board->history_max_bytes = UINT64_MAX;
     board->page = page_new(0);
     board->findings = finding_set_new(NULL, 0, 0);
     if (board->page == NULL || board->findings == NULL ||
@@ -153,6 +155,11 @@ struct board *board_new(size_t ring_capacity_snapshots)
         return NULL;
     }
     return board;
+}
+
+void board_limit_history(struct board *board, uint64_t max_bytes)
+{
+    board->history_max_bytes = max_bytes;
 }
 
 void board_free(struct board *board)
@@ -208,6 +215,7 @@ struct beat {
     struct board_page *page;
     struct slot **slots;              /* one for each view */
     const struct snapshot **incoming; /* a hold to push, or NULL; afterwards what was pushed out */
+    const struct snapshot **evicted;  /* room for EVICTIONS_PER_TARGET of each view */
     size_t count;                     /* how far the arrays are filled */
 };
 
@@ -264,6 +272,7 @@ static void beat_undo(struct beat *beat, const struct board *board)
     }
     free(beat->slots);
     free(beat->incoming);
+    free(beat->evicted);
     free(beat->page);
 }
 
@@ -274,7 +283,9 @@ static bool beat_build(struct beat *beat, const struct board *board,
     beat->page = page_new(count);
     beat->slots = calloc(count + 1, sizeof(struct slot *));
     beat->incoming = calloc(count + 1, sizeof(const struct snapshot *));
-    if (beat->page == NULL || beat->slots == NULL || beat->incoming == NULL)
+    beat->evicted = calloc(count * EVICTIONS_PER_TARGET + 1, sizeof(const struct snapshot *));
+    if (beat->page == NULL || beat->slots == NULL || beat->incoming == NULL ||
+        beat->evicted == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a page of %zu targets", count);
     beat->page->sequence = board->page->sequence + 1;
     beat->page->published_realtime_ns = realtime_ns;
@@ -285,6 +296,46 @@ static bool beat_build(struct beat *beat, const struct board *board,
             return false;
     }
     return true;
+}
+
+static uint64_t history_bytes(const struct board *board)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < board->slot_count; i++)
+        bytes += ring_bytes(board->slots[i]->ring);
+    return bytes;
+}
+
+/* The ring whose oldest snapshot is the oldest of all and not also its newest; or NULL. */
+static struct ring *oldest_history(const struct board *board)
+{
+    struct ring *found = NULL;
+    for (size_t i = 0; i < board->slot_count; i++) {
+        struct ring *ring = board->slots[i]->ring;
+        if (ring_count(ring) > 1 &&
+            (found == NULL || ring_at(ring, 0)->monotonic_ns < ring_at(found, 0)->monotonic_ns))
+            found = ring;
+    }
+    return found;
+}
+
+/* Keeps the history within its bound, under the lock.  A beat adds at most one snapshot a target, so
+ * dropping up to EVICTIONS_PER_TARGET of each for every beat always catches up. */
+static size_t evict(struct board *board, const struct snapshot **evicted, size_t max)
+{
+    uint64_t bytes = history_bytes(board);
+    size_t count = 0;
+    while (bytes > board->history_max_bytes && count < max) {
+        struct ring *ring = oldest_history(board);
+        if (ring == NULL)
+            break;
+        bytes -= ring_bytes(ring);
+        evicted[count++] = ring_drop_oldest(ring);
+        bytes += ring_bytes(ring);
+    }
+    atomic_store_explicit(&board->counters.history_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&board->counters.history_dropped, count, memory_order_relaxed);
+    return count;
 }
 
 bool board_publish(struct board *board, const struct target_view *views, size_t count,
@@ -308,11 +359,15 @@ bool board_publish(struct board *board, const struct target_view *views, size_t 
         if (beat.incoming[i] != NULL)
             beat.incoming[i] = ring_push(beat.slots[i]->ring, beat.incoming[i]);
     }
+    const size_t evicted = evict(board, beat.evicted, count * EVICTIONS_PER_TARGET);
     pthread_mutex_unlock(&board->lock);
 
     for (size_t i = 0; i < count; i++)
         snapshot_unref(beat.incoming[i]);
+    for (size_t i = 0; i < evicted; i++)
+        snapshot_unref(beat.evicted[i]);
     free(beat.incoming);
+    free(beat.evicted);
     for (size_t i = 0; i < old_count; i++) {
         if (old_slots[i]->seen_sequence != beat.page->sequence)
             slot_free(old_slots[i]);

@@ -47,6 +47,8 @@ struct board_page {
     X(sampler_late_ns_max,    "goprofd_sampler_late_max_seconds",           FIELD_GAUGE,   UNIT_NS,    "Worst lateness of a beat that ran") \
     X(sampler_late_ns_total,  "goprofd_sampler_late_seconds_total",         FIELD_COUNTER, UNIT_NS,    "Summed lateness of the beats that ran") \
     X(sampler_busy_ns,        "goprofd_sampler_busy_seconds_total",         FIELD_COUNTER, UNIT_NS,    "CPU time of the sampler thread") \
+    X(history_bytes,          "goprofd_history_bytes",                      FIELD_GAUGE,   UNIT_BYTES, "Memory of the history of all targets") \
+    X(history_dropped,        "goprofd_history_dropped_total",              FIELD_COUNTER, UNIT_COUNT, "Snapshots dropped early to stay within history_max_bytes") \
     X(reads,                  "goprofd_reads_total",                        FIELD_COUNTER, UNIT_COUNT, "Reads of a target that were tried") \
     X(reads_failed,           "goprofd_reads_failed_total",                 FIELD_COUNTER, UNIT_COUNT, "Reads of a target that failed") \
     X(read_bytes,             "goprofd_read_bytes_total",                   FIELD_COUNTER, UNIT_BYTES, "Bytes copied from targets") \
@@ -93,6 +95,9 @@ uint64_t board_counter_get(const struct board_counters *counters,
                            const struct board_counter_field *field);
 
 struct board *board_new(size_t ring_capacity_snapshots); /* NULL without memory */
+/* Bounds all rings together, before the first beat: past it the oldest snapshots of all go first,
+ * counted in history_dropped; each target keeps at least its newest.  Without it: no bound. */
+void board_limit_history(struct board *board, uint64_t max_bytes);
 void board_free(struct board *board);                    /* no other user may remain */
 
 struct board_counters *board_counters(struct board *board);

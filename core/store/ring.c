@@ -5,6 +5,7 @@
  * the smaller ones left behind (`retired`) are freed by the next preparation. */
 #include "core/store/ring.h"
 
+#include "core/store/profile.h"
 #include "core/store/snapshot.h"
 
 enum { SLOTS_FIRST = 16 };
@@ -15,6 +16,7 @@ struct ring {
     size_t capacity;
     size_t oldest; /* index of the oldest in slots */
     size_t count;
+    size_t bytes;
     const struct snapshot **spare; /* what the next push moves to; NULL: nothing prepared */
     size_t spare_count;
     const struct snapshot **retired;
@@ -71,21 +73,49 @@ static void move_to_spare(struct ring *ring)
     ring->spare = NULL;
 }
 
+/* The tops of [snapshot] count unless its neighbour [other] holds the same ones. */
+static size_t bytes_beside(const struct snapshot *snapshot, const struct snapshot *other)
+{
+    const bool shared = snapshot->tops == NULL || (other != NULL && other->tops == snapshot->tops);
+    return sizeof(*snapshot) + (shared ? 0 : tops_bytes(snapshot->tops));
+}
+
+const struct snapshot *ring_drop_oldest(struct ring *ring)
+{
+    if (ring->count <= 1)
+        return NULL;
+    const struct snapshot *oldest = ring->slots[ring->oldest];
+    ring->bytes -= bytes_beside(oldest, ring_at(ring, 1));
+    ring->slots[ring->oldest] = NULL;
+    ring->oldest = (ring->oldest + 1) % ring->slot_count;
+    ring->count--;
+    return oldest;
+}
+
 const struct snapshot *ring_push(struct ring *ring, const struct snapshot *snapshot)
 {
     if (ring->count == ring->slot_count && ring->spare != NULL)
         move_to_spare(ring);
     if (ring->slot_count == 0)
         return snapshot;
-    if (ring->count < ring->slot_count) {
-        ring->slots[(ring->oldest + ring->count) % ring->slot_count] = snapshot;
-        ring->count++;
-        return NULL;
+
+    const struct snapshot *pushed_out = NULL;
+    if (ring->slot_count == 1 && ring->count == 1) {
+        pushed_out = ring->slots[0];
+        ring->count = 0;
+        ring->bytes = 0;
+    } else if (ring->count == ring->slot_count) {
+        pushed_out = ring_drop_oldest(ring);
     }
-    const struct snapshot *pushed_out = ring->slots[ring->oldest];
-    ring->slots[ring->oldest] = snapshot;
-    ring->oldest = (ring->oldest + 1) % ring->slot_count;
+    ring->bytes += bytes_beside(snapshot, ring_newest(ring));
+    ring->slots[(ring->oldest + ring->count) % ring->slot_count] = snapshot;
+    ring->count++;
     return pushed_out;
+}
+
+size_t ring_bytes(const struct ring *ring)
+{
+    return ring->bytes;
 }
 
 size_t ring_count(const struct ring *ring)

@@ -28,6 +28,13 @@ bool ring_make_room(struct ring *ring);
  * is [snapshot] itself). */
 const struct snapshot *ring_push(struct ring *ring, const struct snapshot *snapshot);
 
+/* Takes the oldest out and hands its hold to the caller; NULL when only the newest is left, which
+ * is never given up. */
+const struct snapshot *ring_drop_oldest(struct ring *ring);
+
+/* What the ring's snapshots occupy; top lists that neighbours share are counted once. */
+size_t ring_bytes(const struct ring *ring);
+
 size_t ring_count(const struct ring *ring);
 size_t ring_capacity(const struct ring *ring);
 

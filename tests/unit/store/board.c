@@ -241,3 +241,27 @@ Test(board, reads_every_counter_through_the_table)
         cr_assert_eq(board_counter_get(counters, field), expected, "%s", field->name);
     }
 }
+
+Test(board, drops_the_oldest_of_all_targets_when_the_history_is_over_its_bound)
+{
+    board_limit_history(board, 3 * sizeof(struct snapshot));
+    const struct target_view first[] = {view("demo", 1)};
+    publish(first, 1);
+    const struct target_view second[] = {view("demo", 2), view("other", 3)};
+    publish(second, 2);
+    const struct target_view third[] = {view("demo", 4), view("other", 5)};
+    publish(third, 2);
+    cr_assert_str_eq(history("demo", 0, 99, 9), "4");
+    cr_assert_str_eq(history("other", 0, 99, 9), "3 5");
+    cr_assert_eq(atomic_load(&board_counters(board)->history_dropped), 2);
+    cr_assert_eq(atomic_load(&board_counters(board)->history_bytes), 3 * sizeof(struct snapshot));
+}
+
+Test(board, keeps_the_newest_of_each_target_even_over_the_bound)
+{
+    board_limit_history(board, 1);
+    const struct target_view views[] = {view("demo", 1), view("other", 2)};
+    publish(views, 2);
+    cr_assert_str_eq(history("demo", 0, 99, 9), "1");
+    cr_assert_str_eq(history("other", 0, 99, 9), "2");
+}
