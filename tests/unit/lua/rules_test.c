@@ -1,0 +1,87 @@
+/* rules_test.c - the shipped rules on histories written down in tests/rules/. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+
+#include "core/base/log.h"
+#include "lua/engine.h"
+#include "scenario.h"
+#include "stage.h"
+
+Test(rules, retention)
+{
+    scenario_run_file("retention");
+}
+
+Test(rules, heap_high)
+{
+    scenario_run_file("heap_high");
+}
+
+Test(rules, heap_growth)
+{
+    scenario_run_file("heap_growth");
+}
+
+Test(rules, goroutine_growth)
+{
+    scenario_run_file("goroutine_growth");
+}
+
+Test(rules, append_growth)
+{
+    scenario_run_file("append_growth");
+}
+
+Test(rules, string_concat)
+{
+    scenario_run_file("string_concat");
+}
+
+Test(rules, map_growth)
+{
+    scenario_run_file("map_growth");
+}
+
+Test(rules, profiling_disabled)
+{
+    scenario_run_file("profiling_disabled");
+}
+
+Test(rules, stay_quiet_about_healthy_services)
+{
+    scenario_run_file("healthy");
+}
+
+/* Each shipped rule has its tests and its section in docs/rules.md. */
+Test(rules, are_all_tested_and_documented)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/docs/rules.md", GOPROFD_SOURCE_DIR);
+    static char docs[256 * 1024];
+    FILE *in = fopen(path, "r");
+    cr_assert_not_null(in);
+    docs[fread(docs, 1, sizeof(docs) - 1, in)] = '\0';
+    (void)fclose(in);
+
+    struct stage stage;
+    stage_open(&stage);
+    stage.config->rules_dir = GOPROFD_SOURCE_DIR "/rules";
+    stage_load(&stage);
+    const struct rules_report *report = stage_report(&stage);
+    cr_assert_geq(report->count, 8);
+    for (size_t i = 0; i < report->count; i++) {
+        const struct rule_status *rule = &report->rules[i];
+        char wanted[128];
+        (void)snprintf(wanted, sizeof(wanted), "docs/rules.md#%s", rule->name);
+        cr_assert_str_eq(rule->doc, wanted);
+        (void)snprintf(wanted, sizeof(wanted), "\n### %s\n", rule->name);
+        cr_assert_not_null(strstr(docs, wanted), "docs/rules.md has no section %s", rule->name);
+        (void)snprintf(path, sizeof(path), "%s/tests/rules/%s.test", GOPROFD_SOURCE_DIR, rule->name);
+        in = fopen(path, "r");
+        cr_assert_not_null(in, "there is no %s", path);
+        (void)fclose(in);
+        cr_assert_lt(rule->memory_bytes, (uint64_t)256 * 1024, "%s takes %llu bytes", rule->name,
+                     (unsigned long long)rule->memory_bytes);
+    }
+    stage_close(&stage);
+}
