@@ -313,6 +313,16 @@ bool elf_file_read_address(const struct elf_file *elf, uint64_t address, void *i
                      length, (unsigned long long)address);
 }
 
+uint64_t elf_file_room(const struct elf_file *elf, uint64_t address)
+{
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct elf_segment *segment = &elf->segments[i];
+        if (address >= segment->address && address - segment->address < segment->file_bytes)
+            return segment->file_bytes - (address - segment->address);
+    }
+    return 0;
+}
+
 uint64_t elf_file_load_bias(const struct elf_file *elf, uint64_t lowest_start,
                             uint64_t lowest_offset)
 {

@@ -67,6 +67,9 @@ bool elf_file_read(const struct elf_file *elf, uint64_t offset, void *into, size
 bool elf_file_read_address(const struct elf_file *elf, uint64_t address, void *into, size_t length,
                            struct error *err) GOPROFD_MUST_CHECK;
 
+/* How many bytes the file holds from linked [address] to the end of its segment; 0 if none. */
+uint64_t elf_file_room(const struct elf_file *elf, uint64_t address);
+
 /* Address minus linked address, from the lowest mapping of the file: [lowest_start] is its start
  * and [lowest_offset] its file offset. */
 uint64_t elf_file_load_bias(const struct elf_file *elf, uint64_t lowest_start,

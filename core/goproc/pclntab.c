@@ -224,24 +224,43 @@ static struct pclntab_text text_at(const struct span *span, uint32_t offset)
                        : (struct pclntab_text){text, (size_t)(end - text)};
 }
 
-bool pclntab_find_function(const struct pclntab *table, const char *name, uint64_t *start,
-                           uint64_t *end)
+/* How many bytes all of [wanted] begin with: a filter that spares most names a closer look. */
+static size_t common_prefix(const struct pclntab_named *wanted, size_t count)
 {
-    size_t length = strlen(name);
+    size_t length = strlen(wanted[0].name);
 
-    for (size_t i = 0; i < table->function_count; i++) {
-        struct function function;
-        if (!function_at_index(table, i, &function))
-            continue;
-        struct pclntab_text text =
-            text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
-        if (text.length == length && memcmp(text.text, name, length) == 0) {
-            *start = function.entry;
-            *end = table->text + ftab_entry(table, i + 1);
-            return *end > *start;
-        }
+    for (size_t i = 1; i < count; i++) {
+        size_t at = 0;
+        while (at < length && wanted[i].name[at] == wanted[0].name[at])
+            at++;
+        length = at;
     }
-    return false;
+    return length;
+}
+
+void pclntab_find_functions(const struct pclntab *table, struct pclntab_named *wanted, size_t count)
+{
+    size_t prefix = count > 0 ? common_prefix(wanted, count) : 0, left = count;
+
+    for (size_t i = 0; i < count; i++)
+        wanted[i].start = wanted[i].end = 0;
+    for (size_t i = 0; i < table->function_count && left > 0; i++) {
+        uint32_t record = u32_at(table->ftab.bytes + i * 8 + 4);
+        if (record > table->pclntable.length || table->pclntable.length - record < FUNC_NAME + 4)
+            continue;
+        uint32_t offset = u32_at(table->pclntable.bytes + record + FUNC_NAME);
+        if (offset >= table->funcnames.length || table->funcnames.length - offset < prefix ||
+            memcmp(table->funcnames.bytes + offset, wanted[0].name, prefix) != 0)
+            continue;
+        struct pclntab_text text = text_at(&table->funcnames, offset);
+        for (size_t k = 0; k < count; k++)
+            if (wanted[k].end == 0 && strncmp(wanted[k].name, text.text, text.length + 1) == 0) {
+                wanted[k].start = table->text + ftab_entry(table, i);
+                wanted[k].end = table->text + ftab_entry(table, i + 1);
+                left--;
+                break;
+            }
+    }
 }
 
 /* Values by pc. */
@@ -324,18 +343,15 @@ static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *int
         if (page >= TREE_PAGES_MAX)
             return false;
         if (table->tree_pages[page] == NULL) {
-            unsigned char *fresh = malloc(TREE_PAGE_BYTES);
+            unsigned char *fresh = calloc(1, TREE_PAGE_BYTES);
             uint64_t address = table->gofunc - table->bias + page * TREE_PAGE_BYTES;
-            size_t bytes = TREE_PAGE_BYTES;
-            /* The last page may reach past its segment: then take what is there. */
-            while (fresh != NULL && bytes >= 512 &&
-                   !elf_file_read_address(table->elf, address, fresh, bytes, NULL))
-                bytes -= 512;
-            if (fresh == NULL || bytes < 512) {
+            uint64_t room = elf_file_room(table->elf, address);
+            size_t bytes = room < TREE_PAGE_BYTES ? (size_t)room : TREE_PAGE_BYTES;
+            if (fresh == NULL || bytes == 0 ||
+                !elf_file_read_address(table->elf, address, fresh, bytes, NULL)) {
                 free(fresh);
                 return false;
             }
-            memset(fresh + bytes, 0, TREE_PAGE_BYTES - bytes);
             table->tree_pages[page] = fresh;
             table->tree_bytes += TREE_PAGE_BYTES;
         }

@@ -60,8 +60,13 @@ bool pclntab_name_at(struct pclntab *table, uint64_t pc, struct pclntab_text *na
  * returns how many; 0 means that there is nothing to expand and [pc] stays as it is. */
 size_t pclntab_expand_last(struct pclntab *table, uint64_t pc, uint64_t *pcs, size_t capacity);
 
-/* The start and end address of the function called [name]; false if there is none.  Linear. */
-bool pclntab_find_function(const struct pclntab *table, const char *name, uint64_t *start,
-                           uint64_t *end);
+/* Functions looked up by name; `end` 0 where there is none.  One pass for all of them. */
+struct pclntab_named {
+    const char *name;
+    uint64_t start;
+    uint64_t end;
+};
+void pclntab_find_functions(const struct pclntab *table, struct pclntab_named *wanted,
+                            size_t count);
 
 #endif
