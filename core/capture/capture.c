@@ -16,6 +16,7 @@
 #include "core/base/mailbox.h"
 #include "core/capture/capture_cooldown.h"
 #include "core/capture/capture_file.h"
+#include "core/capture/capture_job.h"
 #include "core/capture/capture_sidecar.h"
 #include "core/pprof/profile_writer.h"
 #include "core/store/board.h"
@@ -24,21 +25,7 @@
 
 enum {
     CAPTURE_QUEUE_REQUESTS = 64,
-    CAPTURE_NAME_COPY_MAX_BYTES = 512,  /* rule, finding */
-    CAPTURE_TEXT_COPY_MAX_BYTES = 8192, /* message */
     CAPTURE_COMMENT_BYTES = 1024,
-};
-
-/* A request with its own copies of everything. */
-struct job {
-    struct message message; /* first: what the mailbox sees */
-    struct capturer *capturer;
-    struct job *next_refused;
-    struct capture_request request;
-    char *target_id;
-    char *rule;
-    char *finding;
-    char *text;
 };
 
 struct capturer {
@@ -50,7 +37,7 @@ struct capturer {
 
     pthread_mutex_t lock;
     bool running; /* the thread will still look at `refused` */
-    struct job *refused;
+    struct capture_job *refused;
     struct capture_settings settings; /* `dir` points to the member below */
     char dir[CAPTURE_PATH_MAX_BYTES];
 };
@@ -86,43 +73,7 @@ static bool is_automatic(enum capture_reason reason)
     return reason == CAPTURE_ALERT || reason == CAPTURE_RULE;
 }
 
-/* ---- jobs ---- */
-
-static void job_free(struct job *job)
-{
-    free(job->target_id);
-    free(job->rule);
-    free(job->finding);
-    free(job->text);
-    free(job);
-}
-
-static bool copy_text(char **copy, const char **slot, size_t max_bytes)
-{
-    if (*slot == NULL)
-        return true;
-    *copy = strndup(*slot, max_bytes);
-    *slot = *copy;
-    return *copy != NULL;
-}
-
-/* NULL without memory. */
-static struct job *job_new(struct capturer *capturer, const struct capture_request *request)
-{
-    struct job *job = calloc(1, sizeof(*job));
-    if (job == NULL)
-        return NULL;
-    job->capturer = capturer;
-    job->request = *request;
-    /* One byte more than allowed shows that an id is too long to be any target's. */
-    if (copy_text(&job->target_id, &job->request.target_id, CAPTURE_TARGET_ID_MAX_BYTES + 1) &&
-        copy_text(&job->rule, &job->request.rule, CAPTURE_NAME_COPY_MAX_BYTES) &&
-        copy_text(&job->finding, &job->request.finding, CAPTURE_NAME_COPY_MAX_BYTES) &&
-        copy_text(&job->text, &job->request.message, CAPTURE_TEXT_COPY_MAX_BYTES))
-        return job;
-    job_free(job);
-    return NULL;
-}
+/* ---- what is refused ---- */
 
 static void reply_failure(const struct capture_request *request, enum error_code code,
                           const char *text)
@@ -138,7 +89,7 @@ static void count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static void refuse_now(struct job *job)
+static void refuse_now(struct capture_job *job)
 {
     count(&board_counters(job->capturer->board)->captures_dropped);
     log_warn(log_msg("capture request dropped"),
@@ -146,14 +97,14 @@ static void refuse_now(struct job *job)
              log_str("reason", capture_reason_name(job->request.reason)));
     reply_failure(&job->request, ERROR_BUSY,
                   "too many captures are waiting, or the daemon stops; try again");
-    job_free(job);
+    capture_job_free(job);
 }
 
 /* The mailbox's release: [message] was pushed out or came too late.  The capture thread answers
  * while there is one (a push-out comes with a new request, so it is awake). */
 static void job_refused(struct message *message)
 {
-    struct job *job = (struct job *)message;
+    struct capture_job *job = (struct capture_job *)message;
     struct capturer *capturer = job->capturer;
 
     pthread_mutex_lock(&capturer->lock);
@@ -170,7 +121,7 @@ static void job_refused(struct message *message)
 /* Answers what was refused.  With [last] nothing more is left for the thread to answer. */
 static void answer_refused(struct capturer *capturer, bool last)
 {
-    struct job *refused;
+    struct capture_job *refused;
     do {
         pthread_mutex_lock(&capturer->lock);
         refused = capturer->refused;
@@ -178,8 +129,8 @@ static void answer_refused(struct capturer *capturer, bool last)
         if (last && refused == NULL)
             capturer->running = false;
         pthread_mutex_unlock(&capturer->lock);
-        for (struct job *job = refused; job != NULL;) {
-            struct job *next = job->next_refused;
+        for (struct capture_job *job = refused; job != NULL;) {
+            struct capture_job *next = job->next_refused;
             refuse_now(job);
             job = next;
         }
@@ -404,9 +355,9 @@ static void *thread_main(void *context)
     struct capturer *capturer = context;
     struct message *message;
     while ((message = mailbox_take(capturer->requests, UINT64_MAX)) != NULL) {
-        struct job *job = (struct job *)message;
+        struct capture_job *job = (struct capture_job *)message;
         run(capturer, &job->request);
-        job_free(job);
+        capture_job_free(job);
         answer_refused(capturer, false);
     }
     answer_refused(capturer, true);
@@ -505,7 +456,7 @@ void capturer_free(struct capturer *capturer)
 
 void capturer_request(struct capturer *capturer, const struct capture_request *request)
 {
-    struct job *job = job_new(capturer, request);
+    struct capture_job *job = capture_job_new(capturer, request);
     if (job == NULL) {
         count(&board_counters(capturer->board)->captures_dropped);
         reply_failure(request, ERROR_NO_MEMORY, "no memory for a capture request");

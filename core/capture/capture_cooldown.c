@@ -63,7 +63,7 @@ static struct capture_cooldown_entry *add(struct capture_cooldown *cooldown, con
             const size_t wanted =
                 cooldown->capacity_ == 0 ? COOLDOWN_FIRST_CAPACITY : cooldown->capacity_ * 2;
             struct capture_cooldown_entry *grown =
-                reallocarray(cooldown->entries_, wanted, sizeof(*grown));
+                realloc(cooldown->entries_, wanted * sizeof(*grown));
             if (grown == NULL) {
                 free(copy);
                 return NULL;

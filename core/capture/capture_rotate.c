@@ -37,7 +37,7 @@ static bool scan_add(struct scan *scan, const struct capture_name *name, struct 
                          SCAN_FILES_MAX);
     if (scan->count == scan->capacity) {
         const size_t wanted = scan->capacity == 0 ? SCAN_FIRST_FILES : scan->capacity * 2;
-        struct capture_name *grown = reallocarray(scan->files, wanted, sizeof(*grown));
+        struct capture_name *grown = realloc(scan->files, wanted * sizeof(*grown));
         if (grown == NULL)
             return error_set(err, ERROR_NO_MEMORY, "no memory to rotate captures");
         scan->files = grown;

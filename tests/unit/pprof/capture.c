@@ -15,6 +15,7 @@
 #include "core/store/target_info.h"
 #include "sample_profile.h"
 #include "temp_dir.h"
+#include "tests/support/failing_allocator.h"
 
 enum { ANSWER_PATHS_MAX = 8, QUEUE_REQUESTS = 64 };
 
@@ -201,8 +202,8 @@ Test(capture, says_in_the_sidecar_why_it_was_taken)
         "\"go_version\":\"go1.27.3\"",
         "\"time\":\"20",
         "\"bytes\":",
-        "\"totals\":{\"alloc_objects\":30,\"alloc_bytes\":1920,\"inuse_objects\":20,"
-        "\"inuse_bytes\":1280}",
+        "\"totals\":{\"alloc_objects\":30,\"alloc_bytes\":1920",
+        "\"inuse_objects\":20,\"inuse_bytes\":1280}",
     };
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         cr_assert_not_null(strstr(text, parts[i]), "no %s in %s", parts[i], text);
@@ -439,6 +440,35 @@ Test(capture, refuses_what_is_queued_when_it_never_started)
     cr_assert_eq(answer.code, ERROR_BUSY);
     board_free(scene.board);
     temp_dir_release(&scene.dir);
+}
+
+Test(capture, answers_a_request_for_which_there_is_no_memory)
+{
+    struct scene scene;
+    struct answer answer;
+    scene_start(&scene);
+    for (uint64_t n = 0;; n++) {
+        answer_init(&answer);
+        const struct capture_request request = {.target_id = "demo",
+                                                .reason = CAPTURE_RULE,
+                                                .rule = "rule",
+                                                .finding = "finding",
+                                                .message = "message",
+                                                .reply = take_answer,
+                                                .context = &answer};
+        failing_allocator_arm(n);
+        capturer_request(scene.capturer, &request);
+        const bool failed = failing_allocator_disarm();
+        await(&answer);
+        cr_assert_eq(answer.ok, !failed, "allocation %llu: %s", (unsigned long long)n,
+                     answer.message);
+        if (!failed) {
+            cr_assert_eq(n, 5); /* the job and its four texts */
+            break;
+        }
+        cr_assert_eq(answer.code, ERROR_NO_MEMORY);
+    }
+    scene_release(&scene);
 }
 
 Test(capture, names_a_folder_that_is_empty)

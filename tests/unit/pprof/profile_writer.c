@@ -7,6 +7,7 @@
 #include "core/base/json.h"
 #include "core/store/profile.h"
 #include "sample_profile.h"
+#include "tests/support/failing_allocator.h"
 
 enum { TEST_BUFFER_MAX_BYTES = 64 << 20 };
 
@@ -406,4 +407,55 @@ Test(profile_writer, fits_a_buffer_that_is_just_large_enough)
     buffer_release(&tight);
     buffer_release(&roomy);
     profile_unref(profile);
+}
+
+typedef bool write_function(const struct profile *profile, struct buffer *out, struct error *err);
+
+static bool write_gzip(const struct profile *profile, struct buffer *out, struct error *err)
+{
+    static const char *const comments[] = {"a comment"};
+    return profile_write_gzip(profile, PROFILE_DEFAULT_ALLOC_SPACE, comments, 1, out, err);
+}
+
+static bool write_proto(const struct profile *profile, struct buffer *out, struct error *err)
+{
+    return profile_write_proto(profile, PROFILE_DEFAULT_ALLOC_SPACE, NULL, 0, out, err);
+}
+
+/* Fails every allocation once: each time there is an error, and no half of a profile. */
+static void fail_each_allocation(write_function *write)
+{
+    const struct profile *profile = large_profile(3000); /* enough to grow every table */
+    for (uint64_t n = 0;; n++) {
+        struct buffer out;
+        struct error err = {0};
+        buffer_init(&out, TEST_BUFFER_MAX_BYTES);
+        buffer_append_string(&out, "before");
+        failing_allocator_arm(n);
+        const bool ok = write(profile, &out, &err);
+        const bool failed = failing_allocator_disarm();
+        cr_assert_eq(ok, !failed, "allocation %llu", (unsigned long long)n);
+        if (failed) {
+            cr_assert(err.code == ERROR_NO_MEMORY || err.code == ERROR_LIMIT);
+            cr_assert_neq(err.message[0], '\0');
+            cr_assert_eq(out.length, 6);
+        }
+        buffer_release(&out);
+        if (!failed) {
+            cr_assert_gt(n, 5);
+            break;
+        }
+    }
+    profile_unref(profile);
+}
+
+Test(profile_writer, survives_the_failure_of_each_allocation)
+{
+    fail_each_allocation(write_gzip);
+    fail_each_allocation(write_proto);
+}
+
+Test(profile_text, survives_the_failure_of_each_allocation)
+{
+    fail_each_allocation(profile_write_text);
 }
