@@ -41,28 +41,46 @@ static void keep_failing(lua_State *L, lua_Debug *record)
     budget_raise(L, budget_of(L)->exceeded);
 }
 
+/* Pushes "FILE:LINE: " of the innermost Lua code.  luaL_error looks one level out, which is right for a
+ * C function; a hook has no level of its own. */
+static void push_where(lua_State *L)
+{
+    lua_Debug record;
+    for (int level = 0; lua_getstack(L, level, &record); level++) {
+        (void)lua_getinfo(L, "Sl", &record);
+        if (record.currentline > 0) {
+            lua_pushfstring(L, "%s:%d: ", record.short_src, record.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
 _Noreturn void budget_raise(lua_State *L, enum budget_kind kind)
 {
     struct budget *budget = budget_of(L);
     if (budget->exceeded == BUDGET_NONE)
         budget->exceeded = kind;
     arm_to_fail(L);
+    push_where(L);
     switch (budget->exceeded) {
     case BUDGET_MEMORY:
-        luaL_error(L, "out of memory: more than %I KiB wanted",
-                   (LUAI_UACINT)(budget->limits.memory_bytes / 1024));
+        lua_pushfstring(L, "out of memory: more than %I KiB wanted",
+                        (LUAI_UACINT)(budget->limits.memory_bytes / 1024));
         break;
     case BUDGET_TIME:
-        luaL_error(L, "ran past its time budget of %I ms",
-                   (LUAI_UACINT)(budget->limits.cpu_ns / CLOCK_NS_PER_MS));
+        lua_pushfstring(L, "ran past its time budget of %I ms",
+                        (LUAI_UACINT)(budget->limits.cpu_ns / CLOCK_NS_PER_MS));
         break;
     case BUDGET_NONE:
     case BUDGET_INSTRUCTIONS:
-        luaL_error(L, "ran past its budget of %I instructions",
-                   (LUAI_UACINT)budget->limits.instructions);
+        lua_pushfstring(L, "ran past its budget of %I instructions",
+                        (LUAI_UACINT)budget->limits.instructions);
         break;
     }
-    abort(); /* not reached: luaL_error does not return */
+    lua_concat(L, 2);
+    lua_error(L);
+    abort(); /* not reached: lua_error does not return */
 }
 
 /* The wall clock is cheap to read; the CPU clock, which is fair when the machine is busy, is asked only
