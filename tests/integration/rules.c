@@ -161,12 +161,16 @@ Test(rules, an_undefined_global_is_an_error_with_its_name)
 Test(rules, an_endless_loop_is_stopped_even_inside_pcall)
 {
     char *folder = daemon_folder_new();
-    write_rule(folder, "endless", "while true do pcall(function() while true do end end) end");
+    write_rule(folder, "endless", "while true do end");
+    write_rule(folder, "stubborn", "while true do pcall(function() while true do end end) end");
     struct scene scene = open_scene(folder);
 
     json_t *answer =
         daemon_wait_for(&scene.daemon, "/v1/rules", exceeded_its_limit, "endless", SOON_MS);
     assert_last_error_mentions(answer, "endless", "endless.lua:4");
+    json_decref(answer);
+    answer = daemon_wait_for(&scene.daemon, "/v1/rules", exceeded_its_limit, "stubborn", SOON_MS);
+    assert_last_error_mentions(answer, "stubborn", "stubborn.lua");
     json_decref(answer);
     assert_others_are_still_judged(&scene.daemon);
     close_scene(&scene);
