@@ -2,8 +2,8 @@
  *
  * Called by the sampler thread and by the one-shot commands.  Order at open:
  *
- *   identity, /proc/PID/mem -> executable file -> version, layout -> symbols -> moduledata ->
- *   function tables -> self-check -> buckets
+ *   identity, /proc/PID/mem -> executable file -> version, layout -> symbols, moduledata, function
+ *   tables (stripped: the other way round) -> self-check -> buckets
  *
  * The open /proc/PID/mem belongs to one address space and reads 0 bytes once that is gone, by exit
  * or by exec; it tells what start time and executable alone cannot: exec of the same program. */
@@ -30,6 +30,8 @@
 #include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab.h"
 #include "core/goproc/procfs_file.h"
+#include "core/goproc/stripped.h"
+#include "core/goproc/symbol_checks.h"
 #include "core/goproc/symbols.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -150,26 +152,18 @@ static bool find_bias(struct go_process *process, const struct procfs_maps *maps
 static bool find_version(struct go_process *process, struct error *err)
 {
     const char *noted = process->program.info.go_version;
-    uint64_t string[2];
     size_t length = strlen(noted);
+    struct moduledata module;
 
+    _Static_assert(sizeof(process->go_version) > STRIPPED_VERSION_MAX_BYTES, "must hold either");
     if (length > 0) {
         memcpy(process->go_version, noted, length + 1); /* bounded by buildinfo */
         return true;
     }
-    struct elf_symbol wanted = {.name = symbols_name(SYMBOL_BUILD_VERSION)};
-    if (!elf_file_has_symbols(process->program.elf) ||
-        !elf_file_find_symbols(process->program.elf, &wanted, 1, err) || !wanted.found)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "a Go program without build information and without a symbol table: its "
-                         "Go version is unknown");
-    if (!memory_read(&process->memory, wanted.address + process->bias, string, sizeof(string), err))
-        return error_wrap(err, "runtime.buildVersion");
-    if (string[1] == 0 || string[1] > BUILDINFO_VERSION_MAX_BYTES)
-        return error_set(err, ERROR_CORRUPT, "runtime.buildVersion has %llu bytes",
-                         (unsigned long long)string[1]);
-    process->go_version[string[1]] = '\0';
-    return memory_read(&process->memory, string[0], process->go_version, (size_t)string[1], err);
+    return moduledata_find(process->program.elf, &process->memory, process->bias, NULL, &module,
+                           err) &&
+           stripped_find_version(process->program.elf, process->bias, &process->memory, &module,
+                                 process->go_version, err);
 }
 
 static bool choose_layout(struct go_process *process, struct error *err)
@@ -189,15 +183,41 @@ static bool choose_layout(struct go_process *process, struct error *err)
     return true;
 }
 
+/* Where the module and its function tables are: by its symbol, if there is one. */
 static bool find_module(struct go_process *process, struct error *err)
 {
     uint64_t address = process->symbols.address[SYMBOL_FIRST_MODULEDATA];
 
-    if (address != 0 && moduledata_read(&process->memory, address, process->layout,
-                                        &process->module, NULL))
-        return true;
-    return moduledata_find(process->program.elf, &process->memory, process->bias, process->layout,
-                           &process->module, err);
+    if ((address == 0 || !moduledata_read(&process->memory, address, process->layout,
+                                          &process->module, NULL)) &&
+        !moduledata_find(process->program.elf, &process->memory, process->bias, process->layout,
+                         &process->module, err))
+        return false;
+    process->functions = pclntab_load(process->program.elf, process->bias, &process->module,
+                                      process->layout, err);
+    return process->functions != NULL;
+}
+
+/* By the symbol table; without one by the code of known functions, and then only if what is found
+ * there makes sense. */
+static bool find_symbols(struct go_process *process, struct error *err)
+{
+    const struct elf_file *elf = process->program.elf;
+
+    if (elf_file_has_symbols(elf) &&
+        symbols_from_symtab(elf, process->bias, &process->symbols, NULL))
+        return find_module(process, err);
+    process->symbols = (struct symbols){0};
+    if (!find_module(process, err))
+        return false;
+    const struct stripped_program stripped = {.elf = elf,
+                                              .bias = process->bias,
+                                              .module = &process->module,
+                                              .functions = process->functions,
+                                              .minor = process->layout->minor};
+    return stripped_find_symbols(&stripped, &process->symbols, err) &&
+           symbol_checks_run(&process->memory, process->layout, &process->module,
+                             &process->symbols, err);
 }
 
 static bool open_readers(struct go_process *process, const struct procfs_maps *maps,
@@ -206,10 +226,6 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
     const struct mapping *mappings;
     size_t mapping_count;
 
-    process->functions = pclntab_load(process->program.elf, process->bias, &process->module,
-                                      process->layout, err);
-    if (process->functions == NULL)
-        return false;
     process->sites = site_table_new();
     if (process->sites == NULL ||
         (process->stacks = call_stacks_new(process->functions, process->sites,
@@ -247,9 +263,8 @@ static bool open_image(struct go_process *process, struct error *err)
         !procfs_maps_read(&process->fs, process->pid, &maps, err))
         return false;
     bool ok = find_bias(process, &maps, err) && find_version(process, err) &&
-              choose_layout(process, err) &&
-              symbols_from_symtab(process->program.elf, process->bias, &process->symbols, err) &&
-              find_module(process, err) && open_readers(process, &maps, err);
+              choose_layout(process, err) && find_symbols(process, err) &&
+              open_readers(process, &maps, err);
     procfs_maps_release(&maps);
     return ok;
 }

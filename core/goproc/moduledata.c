@@ -13,6 +13,7 @@
 
 enum {
     MODULEDATA_MAX_BYTES = 640,
+    MODULEDATA_FRONT_BYTES = GO_MODULEDATA_NOPTRBSS + 16, /* the part that never changed */
     FUNCTIONS_MAX = 8 << 20,
     TABLE_MAX_BYTES = 1 << 30,
     SCAN_STEP_BYTES = 256 << 10,
@@ -84,7 +85,8 @@ bool moduledata_read(struct memory *memory, uint64_t address, const struct go_la
     unsigned char header[PCLNTAB_HEADER_BYTES];
 
     _Static_assert(MODULEDATA_MAX_BYTES >= 592, "must hold the largest version of moduledata");
-    if (!memory_read(memory, address, bytes, layout->moduledata_bytes, err))
+    size_t size = layout != NULL ? layout->moduledata_bytes : MODULEDATA_FRONT_BYTES;
+    if (!memory_read(memory, address, bytes, size, err))
         return error_wrap(err, "moduledata");
     *module = (struct moduledata){
         .address = address,
@@ -103,7 +105,7 @@ bool moduledata_read(struct memory *memory, uint64_t address, const struct go_la
         .data = range_at(bytes, GO_MODULEDATA_DATA),
         .bss = range_at(bytes, GO_MODULEDATA_BSS),
         .noptrbss = range_at(bytes, GO_MODULEDATA_NOPTRBSS),
-        .gofunc = word_at(bytes, layout->moduledata_gofunc),
+        .gofunc = layout != NULL ? word_at(bytes, layout->moduledata_gofunc) : 0,
     };
     if (!memory_read(memory, module->pcheader, header, sizeof(header), err))
         return error_wrap(err, "pclntab header");
@@ -111,7 +113,7 @@ bool moduledata_read(struct memory *memory, uint64_t address, const struct go_la
     if (!check(module, header, err))
         return false;
     /* Functions are found by their distance from `text`, which needs one contiguous text. */
-    if (table_at(bytes, layout->moduledata_textsectmap).count > 1)
+    if (layout != NULL && table_at(bytes, layout->moduledata_textsectmap).count > 1)
         return error_set(err, ERROR_UNSUPPORTED, "its code is split into several text sections");
     return true;
 }

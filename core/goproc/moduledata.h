@@ -56,7 +56,8 @@ struct moduledata {
     uint64_t gofunc; /* base of function data (inline trees) */
 };
 
-/* Reads and checks the one at [address].  ERROR_CORRUPT if it cannot be one. */
+/* Reads and checks the one at [address].  ERROR_CORRUPT if it cannot be one.  Without [layout] (the
+ * version is not known yet) `gofunc` stays 0; everything else is the same in all versions. */
 bool moduledata_read(struct memory *memory, uint64_t address, const struct go_layout *layout,
                      struct moduledata *module, struct error *err) GOPROFD_MUST_CHECK;
 

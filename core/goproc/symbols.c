@@ -23,6 +23,11 @@ const char *symbols_name(enum symbol_id id)
     return rows[id].name;
 }
 
+bool symbols_required(enum symbol_id id)
+{
+    return rows[id].required;
+}
+
 bool symbols_from_symtab(const struct elf_file *elf, uint64_t bias, struct symbols *symbols,
                          struct error *err)
 {

@@ -1,7 +1,6 @@
 /* symbols.h - live addresses of the runtime variables that are read.
  *
- * Filled from .symtab.  Stripped binaries (addresses by decoding operands in known functions,
- * go-runtime-reference 2.5) are to fill the same struct.  Immutable after open. */
+ * Filled from .symtab, or for stripped programs by stripped.h.  Immutable after open. */
 #ifndef GOPROFD_GOPROC_SYMBOLS_H
 #define GOPROFD_GOPROC_SYMBOLS_H
 
@@ -40,6 +39,7 @@ struct symbols {
 };
 
 const char *symbols_name(enum symbol_id id);
+bool symbols_required(enum symbol_id id); /* nothing can be read without it */
 
 /* From the symbol table of [elf], loaded with [bias].  ERROR_UNSUPPORTED with the cure if it has no
  * symbol table or a required name is missing from it. */
