@@ -18,13 +18,19 @@
 #include "lua/judge.h"
 #include "lua/rule_set.h"
 
-enum { INBOX_CAPACITY = 4, PROBLEMS_MAX_BYTES = 64 * 1024 };
+enum { RELOAD_WAITERS_MAX = 16, INBOX_CAPACITY = 4, PROBLEMS_MAX_BYTES = 64 * 1024 };
 
-struct reload {
-    bool wanted;
-    const struct config *config; /* NULL: as before */
+struct reload_waiter {
     void (*done)(void *context, bool ok, const char *problem);
     void *context;
+};
+
+/* What was asked for and not yet begun. */
+struct reload {
+    bool wanted;
+    const struct config *config; /* NULL: the one in force */
+    struct reload_waiter waiters[RELOAD_WAITERS_MAX];
+    size_t waiter_count;
 };
 
 struct engine {
@@ -95,8 +101,8 @@ bool engine_load(struct engine *engine, struct buffer *problems, struct error *e
 
 static void answer(const struct reload *reload, bool ok, const char *problem)
 {
-    if (reload->wanted && reload->done != NULL)
-        reload->done(reload->context, ok, problem);
+    for (size_t i = 0; i < reload->waiter_count; i++)
+        reload->waiters[i].done(reload->waiters[i].context, ok, problem);
 }
 
 static struct reload take_pending(struct engine *engine)
@@ -108,17 +114,29 @@ static struct reload take_pending(struct engine *engine)
     return pending;
 }
 
+/* A request that comes while another waits joins it: one load answers both, and whoever brought a
+ * config hears nothing before the rule thread is through with it. */
 void engine_reload(struct engine *engine, const struct config *config,
                    void (*done)(void *context, bool ok, const char *problem), void *context)
 {
+    bool joined = true;
     (void)pthread_mutex_lock(&engine->lock);
-    const struct reload before = engine->pending;
-    engine->pending =
-        (struct reload){.wanted = true, .config = config, .done = done, .context = context};
-    if (config == NULL)
-        engine->pending.config = before.config; /* an unanswered one brought a config */
+    struct reload *pending = &engine->pending;
+    if (done != NULL && pending->waiter_count == RELOAD_WAITERS_MAX) {
+        joined = false;
+    } else {
+        pending->wanted = true;
+        if (config != NULL)
+            pending->config = config;
+        if (done != NULL)
+            pending->waiters[pending->waiter_count++] =
+                (struct reload_waiter){.done = done, .context = context};
+    }
     (void)pthread_mutex_unlock(&engine->lock);
-    answer(&before, false, "another reload came before this one began");
+    if (!joined) {
+        done(context, false, "too many reloads at once: try again");
+        return;
+    }
 
     struct message *poke = calloc(1, sizeof(*poke));
     if (poke != NULL && mailbox_post(engine->inbox, poke))
