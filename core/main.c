@@ -24,6 +24,8 @@
 
 enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 10 };
 
+static const char default_rules_dir[] = "rules"; /* as in the table of options */
+
 struct flags {
     const char *config_path; /* NULL: defaults */
     bool check_only;
@@ -96,6 +98,15 @@ static int usage_error(const char *argument)
     return EXIT_USAGE;
 }
 
+/* Left at its default, rules_dir means the folder beside the daemon's working directory, or, where
+ * there is none, the rules that were installed with the program. */
+static void find_rules(struct config *config)
+{
+    const bool by_default = strcmp(config->rules_dir, default_rules_dir) == 0;
+    if (by_default && access(config->rules_dir, F_OK) == -1 && errno == ENOENT)
+        config->rules_dir = GOPROFD_RULES_DIR;
+}
+
 /* Defaults, file, environment, flags, then validation; problems go to stderr. */
 static struct config *load_config(const struct flags *flags, struct buffer *problems)
 {
@@ -111,8 +122,10 @@ static struct config *load_config(const struct flags *flags, struct buffer *prob
     found += config_apply_environment(config, flags->options, problems);
     if (found == 0)
         found += config_validate(config, problems);
-    if (found == 0)
+    if (found == 0) {
+        find_rules(config);
         return config;
+    }
     config_free(config);
     return NULL;
 }

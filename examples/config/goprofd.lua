@@ -35,7 +35,8 @@ return {
 
   -- Rules -------------------------------------------------------------------------------------
 
-  rules_dir = "/usr/share/goprofd/rules",
+  -- Where rules live.  Left out: ./rules if there is one, else the rules installed with goprofd.
+  -- rules_dir = "/etc/goprofd/rules",
   -- rules = {
   --   heap_growth = { window = "30m" },       -- overrides the rule's own params
   --   goroutine_growth = { enabled = false },
