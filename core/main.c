@@ -394,9 +394,13 @@ static int run_daemon(const struct flags *flags)
     struct error err = {.code = ERROR_NONE};
     const bool started = start_daemon(&daemon, &problems, &err);
     if (started) {
+        const struct rules_report *rules = board_rules(daemon.board);
         log_info(log_msg("goprofd ready"), log_str("version", GOPROFD_VERSION),
                  log_str("listen", daemon.config->metrics_listen_addr),
-                 log_u64("port", server_port(daemon.server)));
+                 log_u64("port", server_port(daemon.server)),
+                 log_str("rules_dir", daemon.config->rules_dir),
+                 log_u64("rules", rules == NULL ? 0 : rules->count));
+        rules_report_unref(rules);
         wait_for_signals(&daemon, &signals);
         begin_grace(&daemon);
     } else {

@@ -120,6 +120,9 @@ static void set_state(struct target *target, enum target_state state, const stru
     target->state_since_realtime_ns = clock_realtime_ns();
     if (state == TARGET_UP)
         log_info(log_msg("target up"), log_str("target", target->id), log_i64("pid", target->pid));
+    else if (state == TARGET_GONE)
+        log_info(log_msg("target gone"), log_str("target", target->id),
+                 log_str("reason", target->reason.message));
     else
         log_warn(log_msg("target not readable"), log_str("target", target->id),
                  log_i64("pid", target->pid), log_str("state", target_state_name(state)),
