@@ -9,7 +9,7 @@
 -- two cycles late.
 
 local GROWTH_TAIL = 1 / 3        -- the newest third of the observed time ...
-local GROWTH_TAIL_SHARE = 0.1    -- ... must hold this share of the growth: it has not stopped
+local GROWTH_TAIL_SHARE = 0.2    -- ... must hold this share of the growth: it has not stopped
 local DRAWDOWN_SHARE = 0.2       -- it never gave back more than this share of what it took
 local FALLS_SHARE = 0.15         -- of the steps; sampling makes a steady rise stumble
 
