@@ -343,6 +343,26 @@ int fixture_connect(const struct fixture *fixture)
     return fd;
 }
 
+bool fixture_read_until(int fd, char *out, size_t size, const char *part)
+{
+    const uint64_t ends_ns = clock_monotonic_ns() + 10 * CLOCK_NS_PER_S;
+    size_t used = 0;
+    out[0] = '\0';
+    while (strstr(out, part) == NULL) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        if (used + 1 >= size || clock_monotonic_ns() >= ends_ns)
+            return false;
+        if (poll(&wait, 1, 100) <= 0)
+            continue;
+        const ssize_t n = read(fd, out + used, size - 1 - used);
+        if (n <= 0)
+            return false;
+        used += (size_t)n;
+        out[used] = '\0';
+    }
+    return true;
+}
+
 size_t fixture_read_all(int fd, char *out, size_t size, int timeout_ms, bool *closed)
 {
     const uint64_t ends_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * CLOCK_NS_PER_MS;

@@ -67,6 +67,8 @@ bool answer_header(const struct answer *answer, const char *name, char *out, siz
 
 /* A plain TCP connection to the fixture's main port. */
 int fixture_connect(const struct fixture *fixture);
+/* Reads until [part] has come; false if it does not within ten seconds. */
+bool fixture_read_until(int fd, char *out, size_t size, const char *part);
 /* Reads until the peer closes or [timeout_ms] pass; returns the bytes read.  *[closed] says which. */
 size_t fixture_read_all(int fd, char *out, size_t size, int timeout_ms, bool *closed);
 

@@ -391,6 +391,35 @@ Test(server, runs_on_several_threads)
     cr_assert_geq(counted, 29);
 }
 
+Test(server, logs_a_request_on_one_line_that_it_cannot_forge)
+{
+    char path[] = "/tmp/goprofd-log-XXXXXX";
+    const int file = mkstemp(path);
+    cr_assert_neq(file, -1);
+    unlink(path);
+    const int before = dup(STDERR_FILENO);
+    dup2(file, STDERR_FILENO);
+    log_set_level(LOG_LEVEL_DEBUG);
+    fixture_start(&fixture);
+    const char *const id[] = {"X-Request-ID: my-id", NULL};
+    struct answer answer = fixture_call(
+        &fixture, &(struct call){.path = "/x%0Alevel=error?a=\"b", .headers = id});
+    answer_release(&answer);
+    server_stop(fixture.server, 0);
+    log_set_level(LOG_LEVEL_INFO);
+    dup2(before, STDERR_FILENO);
+    close(before);
+
+    char text[4096];
+    const ssize_t length = pread(file, text, sizeof(text) - 1, 0);
+    cr_assert_gt(length, 0);
+    text[length] = '\0';
+    close(file);
+    cr_assert_not_null(strstr(text, "msg=request id=my-id method=GET "
+                                    "path=\"/x%0Alevel=error?a=\\\"b\" status=404 bytes=54"),
+                       "%s", text);
+}
+
 Test(server, counts_requests_and_server_errors)
 {
     fixture_start(&fixture);
