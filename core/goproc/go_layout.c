@@ -17,31 +17,32 @@
 #define COLUMN_26(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v26,
 #define COLUMN_27(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v27,
 
-#define LAYOUT(number, column)                                                                     \
+#define LAYOUT(number, column, MACHINE_MEMBERS)                                                    \
     {                                                                                              \
-        .minor = (number),                                                                         \
-        .internal_runtime_hidden = (number) >= 24,                                                 \
-        .size_exact = (number) >= 27,                                                              \
-        .spinbit_mutex = (number) >= 24,                                                           \
-        .short_names_merge = (number) == 21,                                                       \
-        .headroom_is_share = (number) >= 21,                                                       \
-        GO_LAYOUT_MEMBERS(column)                                                                  \
+        .minor = (number), .internal_runtime_hidden = (number) >= 24,                              \
+        .size_exact = (number) >= 27, .spinbit_mutex = (number) >= 24,                             \
+        .short_names_merge = (number) == 21, .headroom_is_share = (number) >= 21,                  \
+        GO_LAYOUT_MEMBERS(column) MACHINE_MEMBERS(column)                                          \
     }
 
-static const struct go_layout layouts[] = {
-    LAYOUT(19, COLUMN_19), LAYOUT(20, COLUMN_20), LAYOUT(21, COLUMN_21),
-    LAYOUT(22, COLUMN_22), LAYOUT(23, COLUMN_23), LAYOUT(24, COLUMN_24),
-    LAYOUT(25, COLUMN_25), LAYOUT(26, COLUMN_26), LAYOUT(27, COLUMN_27),
-};
-_Static_assert(sizeof(layouts) / sizeof(layouts[0]) ==
-                   GO_LAYOUT_LAST_MINOR - GO_LAYOUT_FIRST_MINOR + 1,
-               "one layout for each minor version");
+#define LAYOUTS(MACHINE_MEMBERS)                                                                   \
+    {                                                                                              \
+        LAYOUT(19, COLUMN_19, MACHINE_MEMBERS), LAYOUT(20, COLUMN_20, MACHINE_MEMBERS),            \
+            LAYOUT(21, COLUMN_21, MACHINE_MEMBERS), LAYOUT(22, COLUMN_22, MACHINE_MEMBERS),        \
+            LAYOUT(23, COLUMN_23, MACHINE_MEMBERS), LAYOUT(24, COLUMN_24, MACHINE_MEMBERS),        \
+            LAYOUT(25, COLUMN_25, MACHINE_MEMBERS), LAYOUT(26, COLUMN_26, MACHINE_MEMBERS),        \
+            LAYOUT(27, COLUMN_27, MACHINE_MEMBERS),                                                \
+    }
+
+enum { LAYOUT_COUNT = GO_LAYOUT_LAST_MINOR - GO_LAYOUT_FIRST_MINOR + 1 };
+static const struct go_layout layouts_amd64[LAYOUT_COUNT] = LAYOUTS(GO_LAYOUT_MEMBERS_AMD64);
+static const struct go_layout layouts_arm64[LAYOUT_COUNT] = LAYOUTS(GO_LAYOUT_MEMBERS_ARM64);
 
 const uint16_t go_size_class_bytes[GO_SIZE_CLASSES] = {
-    0,     8,     16,    24,    32,    48,    64,    80,    96,    112,   128,  144,
-    160,   176,   192,   208,   224,   240,   256,   288,   320,   352,   384,  416,
-    448,   480,   512,   576,   640,   704,   768,   896,   1024,  1152,  1280, 1408,
-    1536,  1792,  2048,  2304,  2688,  3072,  3200,  3456,  4096,  4864,  5376, 6144,
+    0,     8,     16,    24,    32,    48,    64,    80,    96,    112,   128,   144,
+    160,   176,   192,   208,   224,   240,   256,   288,   320,   352,   384,   416,
+    448,   480,   512,   576,   640,   704,   768,   896,   1024,  1152,  1280,  1408,
+    1536,  1792,  2048,  2304,  2688,  3072,  3200,  3456,  4096,  4864,  5376,  6144,
     6528,  6784,  6912,  8192,  9472,  9728,  10240, 10880, 12288, 13568, 14336, 16384,
     18432, 19072, 20480, 21760, 24576, 27264, 28672, 32768,
 };
@@ -87,9 +88,10 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
         return NULL;
     }
     if (version.major != 1 || version.minor < GO_LAYOUT_FIRST_MINOR) {
-        error_set(err, ERROR_UNSUPPORTED,
-                  "built with %.40s: Go 1.%d is the oldest that can be read; rebuild with a newer Go",
-                  version_text, GO_LAYOUT_FIRST_MINOR);
+        error_set(
+            err, ERROR_UNSUPPORTED,
+            "built with %.40s: Go 1.%d is the oldest that can be read; rebuild with a newer Go",
+            version_text, GO_LAYOUT_FIRST_MINOR);
         return NULL;
     }
     if (version.minor > GO_LAYOUT_LAST_MINOR || version.development) {
@@ -98,5 +100,10 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
                   version_text, GO_LAYOUT_LAST_MINOR);
         return NULL;
     }
-    return &layouts[version.minor - GO_LAYOUT_FIRST_MINOR];
+    return &layouts_amd64[version.minor - GO_LAYOUT_FIRST_MINOR];
+}
+
+const struct go_layout *go_layout_arm64(const struct go_layout *layout)
+{
+    return &layouts_arm64[layout->minor - GO_LAYOUT_FIRST_MINOR];
 }

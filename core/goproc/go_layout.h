@@ -1,9 +1,9 @@
 /* go_layout.h - where each Go version keeps things: offsets of runtime structures.
  *
  * One column per minor version, taken from the DWARF of programs built with 1.19.8, 1.20.14,
- * 1.21.13, 1.22.12, 1.23.12, 1.24.13, 1.25.12, 1.26.8 and 1.27.3 for linux/amd64 (all structures
- * used are the same on arm64).  A patch release could differ, so whoever uses a column proves it on
- * the live process first (heap_stats_check).  Constant data; any thread. */
+ * 1.21.13, 1.22.12, 1.23.12, 1.24.13, 1.25.12, 1.26.8 and 1.27.3 for linux/amd64 and
+ * linux/arm64 (gen/layout_gen.go prints and checks it).  A patch release could differ, so whoever
+ * uses a column proves it on the live process first (heap_stats_check).  Constant data; any thread. */
 #ifndef GOPROFD_GOPROC_GO_LAYOUT_H
 #define GOPROFD_GOPROC_GO_LAYOUT_H
 
@@ -77,11 +77,18 @@
     X(mspan_alloc_count,             96,    96,   104,    96,    96,    96,    96,    96,    96) \
     X(mspan_spanclass,               98,    98,   106,    98,    98,    98,    98,    98,    98) \
     X(mspan_before_cache,           102,   102,   110,   102,   102,   102,   102,   102,   102) \
-    X(mheap_spanalloc_inuse,      92272, 92232, 92280, 92344, 92344, 92344, 92368, 92368, 92368) \
-    X(mheap_cachealloc_inuse,     92344, 92304, 92352, 92416, 92416, 92416, 92440, 92512, 92512) \
     X(sched_ngsys,                   72,    72,    72,    72,    72,    72,    80,    96,    96) \
     X(sched_gfree_count,            176,   184,   184,   184,   184,   184,   184,   200,   200) \
     X(sched_gfree_nostack_count, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT,  200,   216,   216)
+
+/* The heap pads its lists of spans to cache lines, and those are longer on arm64 since 1.20. */
+/*  member                           1.19    1.20    1.21    1.22    1.23    1.24    1.25    1.26    1.27 */
+#define GO_LAYOUT_MEMBERS_AMD64(X) \
+    X(mheap_spanalloc_inuse,        92272,  92232,  92280,  92344,  92344,  92344,  92368,  92368,  92368) \
+    X(mheap_cachealloc_inuse,       92344,  92304,  92352,  92416,  92416,  92416,  92440,  92512,  92512)
+#define GO_LAYOUT_MEMBERS_ARM64(X) \
+    X(mheap_spanalloc_inuse,        92272, 100936, 100984, 101112, 101112, 101112, 101136, 101136, 101136) \
+    X(mheap_cachealloc_inuse,       92344, 101008, 101056, 101184, 101184, 101184, 101208, 101280, 101280)
 /* clang-format on */
 
 /* What never changed from 1.19 to 1.27. */
@@ -129,6 +136,7 @@ struct go_layout {
     bool headroom_is_share;       /* headroom under a memory limit is 3 % (1.21), before: 1 MiB */
 #define GO_LAYOUT_DECLARE(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) uint32_t member;
     GO_LAYOUT_MEMBERS(GO_LAYOUT_DECLARE)
+    GO_LAYOUT_MEMBERS_AMD64(GO_LAYOUT_DECLARE)
 #undef GO_LAYOUT_DECLARE
 };
 
@@ -143,8 +151,10 @@ struct go_version {
  * False if [text] is none of these. */
 bool go_version_parse(const char *text, struct go_version *version);
 
-/* The column for [version_text], or NULL with ERROR_UNSUPPORTED that names the version. */
+/* The column for [version_text] on amd64, or NULL with ERROR_UNSUPPORTED that names the version. */
 const struct go_layout *go_layout_find(const char *version_text, struct error *err);
+/* The same version on arm64. */
+const struct go_layout *go_layout_arm64(const struct go_layout *layout);
 
 /* Object size of each size class; src/runtime/sizeclasses.go (1.19), src/internal/runtime/gc/
  * sizeclasses.go (1.27), the same in between. */

@@ -177,6 +177,8 @@ static bool choose_layout(struct go_process *process, struct error *err)
     if (machine == ELF_MACHINE_OTHER)
         return error_set(err, ERROR_UNSUPPORTED,
                          "built for another machine: amd64 and arm64 can be read");
+    if (machine == ELF_MACHINE_AARCH64)
+        process->layout = go_layout_arm64(process->layout);
     process->layout_source =
         go_version_parse(process->go_version, &version) && version.experiments ? "assumed"
                                                                                : "table";
