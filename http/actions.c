@@ -32,6 +32,19 @@ static void write_paths(struct buffer *out, const struct capture_result *result)
     buffer_append_byte(out, '\n');
 }
 
+/* Here a denied file is our own trouble, and a target that cannot be profiled is not about Accept. */
+static int capture_status(enum error_code code)
+{
+    switch (code) {
+    case ERROR_UNSUPPORTED:
+        return 422;
+    case ERROR_DENIED:
+        return 500;
+    default:
+        return reply_status_of(code);
+    }
+}
+
 static void capture_done(void *context, const struct capture_result *result)
 {
     struct buffer out;
@@ -41,9 +54,7 @@ static void capture_done(void *context, const struct capture_result *result)
         write_paths(&out, result);
     } else {
         reply_error_json(&out, result->err.message);
-        status = reply_status_of(result->err.code);
-        if (status == 406) /* the target cannot be profiled; that is not about Accept */
-            status = 422;
+        status = capture_status(result->err.code);
     }
     pending_finish(context, status, &out);
 }
