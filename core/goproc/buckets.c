@@ -250,6 +250,11 @@ static bool pass_holds(struct buckets *buckets, const struct pass *pass, struct 
     return true;
 }
 
+static bool same_values(const struct profile_raw *a, const struct profile_raw *b, size_t count)
+{
+    return count == 0 || memcmp(a, b, count * sizeof(*a)) == 0;
+}
+
 enum attempt { ATTEMPT_GOOD, ATTEMPT_MOVED, ATTEMPT_FAILED };
 
 /* A pass, checked; with [twice] a second one must agree. */
@@ -271,8 +276,8 @@ static enum attempt attempt(struct buckets *buckets, struct pass *pass, bool twi
     if (!make_pass(buckets, &again, buckets->second, err) ||
         !pass_holds(buckets, &again, &after, &holds, err))
         return ATTEMPT_FAILED;
-    if (!holds || memcmp(buckets->fresh, buckets->second,
-                         bucket_list_count(buckets->list) * sizeof(*buckets->fresh)) != 0)
+    if (!holds ||
+        !same_values(buckets->fresh, buckets->second, bucket_list_count(buckets->list)))
         return ATTEMPT_MOVED;
     pass->canary = again.canary;
     return ATTEMPT_GOOD;
@@ -369,7 +374,8 @@ static bool build(struct buckets *buckets, const struct moment *moment, uint64_t
                       moment->rate, buckets->from.layout->size_exact);
     }
     profile->entry_count = count;
-    memcpy(buckets->values, buckets->fresh, count * sizeof(*buckets->values));
+    if (count > 0)
+        memcpy(buckets->values, buckets->fresh, count * sizeof(*buckets->values));
     *sealed = profile_seal(profile);
     return true;
 }
@@ -390,7 +396,7 @@ static bool says_the_same(const struct buckets *buckets, const struct moment *mo
     size_t count = bucket_list_count(buckets->list);
     return buckets->settled && buckets->last->rate == moment->rate &&
            buckets->last_cycle == pass->cycle && buckets->last->entry_count == count &&
-           memcmp(buckets->values, buckets->fresh, count * sizeof(*buckets->fresh)) == 0;
+           same_values(buckets->values, buckets->fresh, count);
 }
 
 static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t num_forced_gc,
