@@ -256,6 +256,7 @@ Test(failures, a_process_that_may_not_be_read_is_denied_with_the_cure)
     cr_assert_eq(process_run(argv, &found.reader, &output), 1, "%s", output);
     assert_says(output, pid);
     assert_says(output, "CAP_SYS_PTRACE");
+    assert_no_sanitizer_report(output);
     free(output);
 
     /* And the daemon lives with it. */
@@ -277,6 +278,9 @@ Test(failures, a_process_that_may_not_be_read_is_denied_with_the_cure)
     cr_assert(answer_mentions(targets, "CAP_SYS_PTRACE"));
     json_decref(targets);
     cr_assert_eq(process_stop(&daemon.process, SIGTERM, SOON_MS), 0);
+    output = process_output(&daemon.process);
+    assert_no_sanitizer_report(output);
+    free(output);
 
     process_release(&daemon.process);
     free(ready);

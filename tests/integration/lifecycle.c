@@ -84,6 +84,7 @@ static void assert_ends_cleanly_on(int signal_number)
 
     char *log = process_output(&scene.daemon.process);
     cr_assert_not_null(strstr(log, "msg=stopped"), "%s", log);
+    assert_no_sanitizer_report(log);
     free(log);
     process_release(&scene.daemon.process);
     scratch_remove(scene.daemon.folder);

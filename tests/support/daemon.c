@@ -52,7 +52,7 @@ struct daemon daemon_start(char *folder, const char *config)
 }
 
 /* A sanitizer's report must fail the test even where the exit status is lost. */
-static void assert_no_sanitizer_report(const char *output)
+void assert_no_sanitizer_report(const char *output)
 {
     static const char *const marks[] = {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
                                         "WARNING: ThreadSanitizer", ": runtime error: "};

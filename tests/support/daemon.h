@@ -34,6 +34,9 @@ json_t *daemon_wait_for(const struct daemon *daemon, const char *path,
 /* Waits until the newest snapshot of [target] has num_gc >= [num_gc] and was taken after the call. */
 json_t *daemon_wait_for_snapshot(const struct daemon *daemon, const char *target, json_int_t num_gc);
 
+/* Fails if [output] holds a sanitizer's report: for what a test starts by itself. */
+void assert_no_sanitizer_report(const char *output);
+
 /* For the ones that are to end by themselves: runs "goprofd ARGUMENTS..." to its end. */
 int goprofd_run(const char *const *arguments, const struct process_options *options, char **output);
 
