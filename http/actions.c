@@ -1,7 +1,7 @@
 /* actions.c - the requests that another thread answers: capture a profile, reload the rules.
  *
- * The handlers run on a loop; the *_done functions run on the capture thread and the rule thread and
- * touch nothing but the pending answer they were handed. */
+ * The handlers run on a loop; the *_done functions run on the capture thread and the rule thread
+ * and touch nothing but the pending answer they were handed. */
 #include "http/handlers.h"
 
 #include "core/base/json.h"
@@ -32,7 +32,8 @@ static void write_paths(struct buffer *out, const struct capture_result *result)
     buffer_append_byte(out, '\n');
 }
 
-/* Here a denied file is our own trouble, and a target that cannot be profiled is not about Accept. */
+/* Here a denied file is our own trouble, and a target that cannot be profiled is not about Accept.
+ */
 static int capture_status(enum error_code code)
 {
     switch (code) {

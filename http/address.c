@@ -20,9 +20,10 @@ static bool parse_unix(const char *text, const char *path, struct address *addre
     if (length == 0)
         return error_set(err, ERROR_USAGE, "listen address \"%s\": no path after unix:", text);
     if (length >= sizeof(address->path))
-        return error_set(err, ERROR_USAGE,
-                         "listen address: the socket path has %zu bytes, the kernel takes at most %zu",
-                         length, sizeof(address->path) - 1);
+        return error_set(
+            err, ERROR_USAGE,
+            "listen address: the socket path has %zu bytes, the kernel takes at most %zu", length,
+            sizeof(address->path) - 1);
     address->kind = ADDRESS_UNIX;
     memcpy(address->path, path, length + 1);
     return true;
@@ -49,7 +50,8 @@ bool address_parse(const char *text, struct address *address, struct error *err)
         length -= 2;
     } else if (memchr(host, ':', length) != NULL) {
         return error_set(err, ERROR_USAGE,
-                         "listen address \"%s\": put an IPv6 address in brackets, [::1]:8080", text);
+                         "listen address \"%s\": put an IPv6 address in brackets, [::1]:8080",
+                         text);
     }
     if (length >= sizeof(address->host))
         return error_set(err, ERROR_USAGE, "listen address: the host name has %zu bytes", length);

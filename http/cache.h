@@ -1,7 +1,7 @@
 /* cache.h - what one loop rendered and may send again: bytes per snapshot, page or profile.
  *
- * A key is the sealed things the bytes were made from; the cache holds them, so an address cannot be
- * reused while an entry names it.  Bounded in entries and bytes; the least recently used goes.
+ * A key is the sealed things the bytes were made from; the cache holds them, so an address cannot
+ * be reused while an entry names it.  Bounded in entries and bytes; the least recently used goes.
  * One loop thread. */
 #ifndef GOPROFD_HTTP_CACHE_H
 #define GOPROFD_HTTP_CACHE_H

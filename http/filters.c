@@ -48,9 +48,8 @@ static void on_setup_refusal(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
             (struct refusal_stream *)(void *)h2o_add_ostream(req, sizeof(*stream), slot);
         slot = &stream->super.next;
         stream->super.do_send = send_refusal;
-        stream->content = content.failed
-                              ? h2o_iovec_init(H2O_STRLIT("{\"error\":\"refused\"}\n"))
-                              : h2o_strdup(&req->pool, content.data, content.length);
+        stream->content = content.failed ? h2o_iovec_init(H2O_STRLIT("{\"error\":\"refused\"}\n"))
+                                         : h2o_strdup(&req->pool, content.data, content.length);
         buffer_release(&content);
         req->res.content_length = stream->content.len;
         h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, CONTENT_TYPE_JSON,
@@ -77,14 +76,13 @@ static void log_request(h2o_req_t *req)
     char id[REPLY_REQUEST_ID_MAX_BYTES + 1] = "";
     copy_terminated(method, sizeof(method), req->input.method);
     copy_terminated(path, sizeof(path), req->input.path);
-    const ssize_t at =
-        h2o_find_header_by_str(&req->res.headers, H2O_STRLIT("x-request-id"), -1);
+    const ssize_t at = h2o_find_header_by_str(&req->res.headers, H2O_STRLIT("x-request-id"), -1);
     if (at != -1)
         copy_terminated(id, sizeof(id), req->res.headers.entries[at].value);
     const struct timeval *begin = &req->timestamps.request_begin_at;
     const struct timeval *end = h2o_get_timestamp(req->conn->ctx, NULL, NULL);
-    const double seconds = (double)(end->tv_sec - begin->tv_sec) +
-                           (double)(end->tv_usec - begin->tv_usec) / 1e6;
+    const double seconds =
+        (double)(end->tv_sec - begin->tv_sec) + (double)(end->tv_usec - begin->tv_usec) / 1e6;
     log_debug(log_msg("request"), log_str("id", id), log_str("method", method),
               log_str("path", path), log_i64("status", req->res.status),
               log_u64("bytes", req->bytes_sent), log_f64("seconds", seconds));

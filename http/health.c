@@ -36,5 +36,6 @@ void handle_ready(struct request *request)
         }
     }
     reply_status(request, 503, "not ready",
-                 page->target_count == 0 ? "no target is watched yet" : "no target was sampled yet");
+                 page->target_count == 0 ? "no target is watched yet"
+                                         : "no target was sampled yet");
 }

@@ -67,8 +67,9 @@ static bool open_tcp(struct listener *listener, const char *text, const char *ke
                      struct error *err)
 {
     const bool any = listener->address.host[0] == '\0';
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     char port[8];
     (void)snprintf(port, sizeof(port), "%u", (unsigned)listener->address.port);
 
@@ -114,8 +115,8 @@ static bool remove_stale(const struct sockaddr_un *name, const char *text, const
     const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe == -1)
         return fail_bind(text, key, errno, err);
-    const bool refused = connect(probe, (const struct sockaddr *)name, sizeof(*name)) == -1 &&
-                         errno == ECONNREFUSED;
+    const bool refused =
+        connect(probe, (const struct sockaddr *)name, sizeof(*name)) == -1 && errno == ECONNREFUSED;
     close(probe);
     if (!refused) /* connected, or its queue is full: somebody is there */
         return fail_bind(text, key, EADDRINUSE, err);

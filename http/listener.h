@@ -16,15 +16,15 @@
 struct listener {
     int fd; /* -1: not open */
     struct address address;
-    uint16_t port; /* really bound; 0 for a unix socket */
+    uint16_t port;        /* really bound; 0 for a unix socket */
     dev_t socket_device_; /* of the socket file, so that only our own is unlinked */
     ino_t socket_inode_;
 };
 
 /* [text] as in config; [key] names the setting in errors.  A socket file that nobody listens on is
  * replaced; one in use, or a file of another kind, is an error. */
-bool listener_open(struct listener *listener, const char *text, const char *key, struct error *err)
-    GOPROFD_MUST_CHECK;
+bool listener_open(struct listener *listener, const char *text, const char *key,
+                   struct error *err) GOPROFD_MUST_CHECK;
 
 /* Closes, and unlinks the socket file if it is still ours.  A listener that is not open is fine. */
 void listener_close(struct listener *listener);

@@ -17,8 +17,8 @@
 
 enum {
     SWEEP_INTERVAL_MS = 1000,
-    STOP_STEP_MS = 20,          /* how often a stopping loop looks at its connections */
-    STOP_FORCED_STEPS = 50,     /* after the grace: one second for cut connections to go */
+    STOP_STEP_MS = 20,      /* how often a stopping loop looks at its connections */
+    STOP_FORCED_STEPS = 50, /* after the grace: one second for cut connections to go */
     ACCEPTS_PER_WAKE = 16,
     CACHE_IDLE_MS = 5000,
 };
@@ -32,8 +32,9 @@ enum {
 #endif
 
 #ifdef UNDER_ADDRESS_SANITIZER
-/* What libh2o 2.2.5 itself loses when a loop ends: h2o_multithread_destroy_queue() does not free the
- * queue, and the blocks that h2o_mem_alloc_recycle() keeps for its thread die with the thread. */
+/* What libh2o 2.2.5 itself loses when a loop ends: h2o_multithread_destroy_queue() does not free
+ * the queue, and the blocks that h2o_mem_alloc_recycle() keeps for its thread die with the thread.
+ */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -104,7 +105,8 @@ static void on_accept(h2o_socket_t *socket, const char *problem)
             /* Out of descriptors: the listener would stay readable and spin.  The sweep opens
              * it again within a second. */
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                log_warn(log_msg("cannot accept connections"), log_str("why", error_errno_text(errno)));
+                log_warn(log_msg("cannot accept connections"),
+                         log_str("why", error_errno_text(errno)));
                 set_accepting(loop, false);
             }
             return;
@@ -173,8 +175,7 @@ static int sweep_request(h2o_req_t *req, void *data)
 
 static void on_sweep(h2o_timeout_entry_t *entry)
 {
-    struct loop *loop =
-        (struct loop *)(void *)((char *)entry - offsetof(struct loop, sweep_entry));
+    struct loop *loop = (struct loop *)(void *)((char *)entry - offsetof(struct loop, sweep_entry));
     struct server_limits limits = loop->wiring->limits;
     each_request(loop, sweep_request, &limits);
     const size_t cached = cache_expire(loop->cache, loop_now_ms(loop), CACHE_IDLE_MS);
@@ -206,8 +207,7 @@ static int cut_request(h2o_req_t *req, void *data)
 
 static void stop_in_order(struct loop *loop)
 {
-    const uint64_t grace_ends_ns =
-        atomic_load_explicit(&loop->grace_ends_ns, memory_order_acquire);
+    const uint64_t grace_ends_ns = atomic_load_explicit(&loop->grace_ends_ns, memory_order_acquire);
     for (size_t i = 0; i < loop->listener_count; i++) {
         h2o_socket_close(loop->listeners[i].socket);
         loop->listeners[i].socket = NULL;
@@ -231,8 +231,8 @@ static void stop_in_order(struct loop *loop)
 
 /* ---- the thread ---- */
 
-/* On the loop's own thread, and torn down there too: h2o's buffers come from thread-local stores, and
- * a socket made on another thread would go on using that thread's. */
+/* On the loop's own thread, and torn down there too: h2o's buffers come from thread-local stores,
+ * and a socket made on another thread would go on using that thread's. */
 static void set_up(struct loop *loop)
 {
     h2o_context_init(&loop->context, h2o_evloop_create(), &loop->globalconf);
@@ -241,8 +241,8 @@ static void set_up(struct loop *loop)
     port_open(loop->port, &loop->context);
     for (size_t i = 0; i < loop->listener_count; i++) {
         struct loop_listener *listener = &loop->listeners[i];
-        listener->socket = h2o_evloop_socket_create(loop->context.loop, listener->fd,
-                                                    H2O_SOCKET_FLAG_DONT_READ);
+        listener->socket =
+            h2o_evloop_socket_create(loop->context.loop, listener->fd, H2O_SOCKET_FLAG_DONT_READ);
         listener->socket->data = listener;
         listener->fd = -1; /* the socket closes it */
     }

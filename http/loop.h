@@ -38,7 +38,7 @@ struct loop_listener {
 };
 
 struct loop {
-    h2o_context_t context; /* first: loop_of() relies on it */
+    h2o_context_t context;              /* first: loop_of() relies on it */
     const struct server_wiring *wiring; /* limits filled in */
     h2o_globalconf_t globalconf;
     struct loop_listener listeners[LOOP_LISTENERS_MAX];

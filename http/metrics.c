@@ -21,8 +21,7 @@ static struct body *render(struct request *request, const struct finding_set *fi
     if (captures == NULL)
         return NULL;
     for (size_t i = 0; i < page->target_count; i++)
-        captures[i] =
-            board_capture_count(request->wiring->board, page->targets[i].info->facts.id);
+        captures[i] = board_capture_count(request->wiring->board, page->targets[i].info->facts.id);
     struct self_stats self;
     self_stats_read(&self);
 
@@ -40,8 +39,8 @@ static struct body *render(struct request *request, const struct finding_set *fi
     return body_new(&out, CONTENT_TYPE_PROMETHEUS);
 }
 
-/* Accept is not looked at: like client_golang, the one format we have is the answer to all; a scraper
- * reads the content type. */
+/* Accept is not looked at: like client_golang, the one format we have is the answer to all; a
+ * scraper reads the content type. */
 void handle_metrics(struct request *request)
 {
     const struct finding_set *findings = board_findings(request->wiring->board);

@@ -12,7 +12,7 @@ struct pending {
     h2o_multithread_message_t message; /* first: the queue hands out pointers to its link */
     _Atomic unsigned refs;
     struct port *port;
-    h2o_req_t *req; /* loop thread only; NULL once the request is over */
+    h2o_req_t *req;       /* loop thread only; NULL once the request is over */
     struct pending *next; /* loop thread only: list of those that wait */
     struct pending **slot_in_list;
     int status;
@@ -21,7 +21,7 @@ struct pending {
 
 struct port {
     h2o_multithread_receiver_t receiver; /* first: the queue hands it to the callback */
-    pthread_mutex_t lock; /* guards [closed] against the receiver going away */
+    pthread_mutex_t lock;                /* guards [closed] against the receiver going away */
     bool closed;
     _Atomic unsigned refs;
     struct pending *waiting; /* loop thread only */

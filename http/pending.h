@@ -18,14 +18,14 @@ struct st_h2o_context_t;
 struct st_h2o_req_t;
 
 /* The owner of the loop makes and frees it; what lies between happens on the loop's thread. */
-struct port *port_new(void); /* NULL without memory */
+struct port *port_new(void);       /* NULL without memory */
 void port_free(struct port *port); /* NULL is allowed; answers under way keep it a little longer */
 
 void port_open(struct port *port, struct st_h2o_context_t *context);
 /* Answers all requests that still wait with 503: their time is over. */
 void port_abandon(struct port *port);
-/* Late answers are dropped from here on, and port_wake() does nothing.  Run the loop once more for those
- * that came before, then detach. */
+/* Late answers are dropped from here on, and port_wake() does nothing.  Run the loop once more for
+ * those that came before, then detach. */
 void port_close(struct port *port);
 void port_detach(struct port *port);
 

@@ -44,7 +44,8 @@ static void reply_text(struct request *request, const struct profile *profile)
     reply_buffer(request->req, 200, CONTENT_TYPE_TEXT, &out);
 }
 
-/* The bytes of [profile], from the cache or made now; the caller owns a hold.  NULL after answering. */
+/* The bytes of [profile], from the cache or made now; the caller owns a hold.  NULL after
+ * answering. */
 static struct body *encoded(struct request *request, const struct profile *profile,
                             enum cache_kind kind)
 {
@@ -56,10 +57,9 @@ static struct body *encoded(struct request *request, const struct profile *profi
     struct buffer out;
     struct error err;
     buffer_init(&out, PROFILE_WRITER_MAX_BYTES);
-    if (!profile_write_gzip(profile,
-                            kind == CACHE_HEAP ? PROFILE_DEFAULT_INUSE_SPACE
-                                               : PROFILE_DEFAULT_ALLOC_SPACE,
-                            NULL, 0, &out, &err)) {
+    if (!profile_write_gzip(
+            profile, kind == CACHE_HEAP ? PROFILE_DEFAULT_INUSE_SPACE : PROFILE_DEFAULT_ALLOC_SPACE,
+            NULL, 0, &out, &err)) {
         buffer_release(&out);
         reply_failure(request->req, &err);
         return NULL;

@@ -4,10 +4,12 @@
 #include "core/base/clock.h"
 
 const struct param_info query_params[PARAM_COUNT] = {
-    [PARAM_TARGET] = {"target", "id or name of a target",
-                      "Which target; without it the only one, else the configured default, else the "
-                      "first. Lists then span all targets"},
-    [PARAM_LIMIT] = {"limit", "a whole number from 0 to the path's maximum", "Most entries returned"},
+    [PARAM_TARGET] =
+        {"target", "id or name of a target",
+         "Which target; without it the only one, else the configured default, else the "
+         "first. Lists then span all targets"},
+    [PARAM_LIMIT] = {"limit", "a whole number from 0 to the path's maximum",
+                     "Most entries returned"},
     [PARAM_SINCE] = {"since", "RFC 3339 time or Unix seconds", "Only from this instant on"},
     [PARAM_UNTIL] = {"until", "RFC 3339 time or Unix seconds", "Only up to this instant"},
     [PARAM_FIELDS] = {"fields", "comma-separated names of snapshot fields",
@@ -19,7 +21,8 @@ const struct param_info query_params[PARAM_COUNT] = {
                      "Only findings in these states"},
     [PARAM_RULE] = {"rule", "name of a rule", "Only findings of this rule"},
     [PARAM_FORMAT] = {"format", "json", "Form of the answer (msgpack is not served yet)"},
-    [PARAM_DEBUG] = {"debug", "0 or 1", "1: the text form of net/http/pprof instead of gzipped protobuf"},
+    [PARAM_DEBUG] = {"debug", "0 or 1",
+                     "1: the text form of net/http/pprof instead of gzipped protobuf"},
 };
 
 enum { SHOWN_MAX_BYTES = 64 }; /* of a client's text in an error message */

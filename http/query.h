@@ -47,8 +47,8 @@ struct query {
     const char *target;
     const char *rule;
     size_t limit;
-    uint64_t since_realtime_ns; /* 0 if not given */
-    uint64_t until_realtime_ns; /* UINT64_MAX if not given */
+    uint64_t since_realtime_ns;              /* 0 if not given */
+    uint64_t until_realtime_ns;              /* UINT64_MAX if not given */
     uint64_t fields[SNAPSHOT_PRESENT_WORDS]; /* bit i: field i is wanted; all if not given */
     enum group_by by;
     unsigned severities; /* 1 << enum severity; all if not given */

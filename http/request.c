@@ -17,8 +17,8 @@ static const struct target_view *find_or_404(struct request *request, const char
 {
     const struct target_view *view = board_page_find(request_page(request), name);
     if (view == NULL)
-        reply_error(request->req, 404, "no target with id or name \"%.100s\"; GET /v1/targets lists them",
-                    name);
+        reply_error(request->req, 404,
+                    "no target with id or name \"%.100s\"; GET /v1/targets lists them", name);
     return view;
 }
 

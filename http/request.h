@@ -32,7 +32,8 @@ const struct board_page *request_page(struct request *request);
  * first.  NULL after answering 404 (unknown) or 503 (nothing is watched yet). */
 const struct target_view *request_target(struct request *request);
 
-/* For lists: *[view] is the target that ?target= names, or NULL for all.  False after answering 404. */
+/* For lists: *[view] is the target that ?target= names, or NULL for all.  False after answering
+ * 404. */
 bool request_target_or_all(struct request *request, const struct target_view **view);
 
 #endif

@@ -28,12 +28,30 @@ enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_
                    PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT),                                          \
         .limit_default = HISTORY_LIMIT, .limit_max = HISTORY_LIMIT_MAX                             \
     }
-#define ONLY_FORMAT {.allowed = PARAM_BIT(FORMAT)}
-#define ONLY_TARGET {.allowed = PARAM_BIT(TARGET)}
-#define TARGET_FIELDS {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT)}
-#define PROFILE_PARAMS {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(DEBUG)}
-#define ANYTHING {.allowed = QUERY_ANY_PARAM}
-#define NOTHING {0}
+#define ONLY_FORMAT                                                                                \
+    {                                                                                              \
+        .allowed = PARAM_BIT(FORMAT)                                                               \
+    }
+#define ONLY_TARGET                                                                                \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET)                                                               \
+    }
+#define TARGET_FIELDS                                                                              \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT)                       \
+    }
+#define PROFILE_PARAMS                                                                             \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(DEBUG)                                            \
+    }
+#define ANYTHING                                                                                   \
+    {                                                                                              \
+        .allowed = QUERY_ANY_PARAM                                                                 \
+    }
+#define NOTHING                                                                                    \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* clang-format off */
 const struct route routes[] = {
@@ -247,8 +265,9 @@ static void call_handler(h2o_req_t *req, struct loop *loop, const struct route_m
     if (!query_parse(&request.query, &route->query, query_text.base, query_text.len, &err)) {
         reply_failure(req, &err);
     } else if (route->json && !accepts_json(req)) {
-        reply_error(req, 406, "this path answers application/json; Accept does not let it through "
-                              "(msgpack is not served yet)");
+        reply_error(req, 406,
+                    "this path answers application/json; Accept does not let it through "
+                    "(msgpack is not served yet)");
     } else if (route->method[0] == 'P' && is_foreign_origin(req)) {
         reply_error(req, 403, "a page of another origin may not do this");
     } else {
@@ -264,8 +283,8 @@ int routes_dispatch(h2o_handler_t *self, h2o_req_t *req)
     struct route_match match;
     h2o_iovec_t query;
     const h2o_iovec_t path = raw_path(req, &query);
-    routes_find(loop->wiring->config, loop_surface_of(loop, req) == SURFACE_PPROF,
-                req->method.base, req->method.len, path.base, path.len, &match);
+    routes_find(loop->wiring->config, loop_surface_of(loop, req) == SURFACE_PPROF, req->method.base,
+                req->method.len, path.base, path.len, &match);
     if (match.route == NULL)
         answer_unmatched(req, &match);
     else

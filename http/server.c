@@ -10,7 +10,8 @@
 #include "http/loop.h"
 
 enum {
-    DEFAULT_IDLE_MS = 75000, /* above the usual scrape intervals, so that a scraper stays connected */
+    DEFAULT_IDLE_MS =
+        75000, /* above the usual scrape intervals, so that a scraper stays connected */
     DEFAULT_READ_MS = 10000,
     DEFAULT_WRITE_MS = 60000,
     DEFAULT_REQUEST_MAX_BYTES = 1 << 20,

@@ -19,11 +19,11 @@ struct server;
 
 /* What a client may cost us.  A member that is 0 means the default. */
 struct server_limits {
-    uint64_t idle_ms;           /* a kept-alive connection without a request: 75 s */
-    uint64_t read_ms;           /* from the first byte of a request to its last: 10 s */
-    uint64_t write_ms;          /* from the first byte of an answer to its last: 60 s */
-    size_t request_max_bytes;   /* of a request's body, 413 beyond: 1 MiB */
-    size_t connections_max;     /* per loop; beyond it accepting waits: from RLIMIT_NOFILE */
+    uint64_t idle_ms;         /* a kept-alive connection without a request: 75 s */
+    uint64_t read_ms;         /* from the first byte of a request to its last: 10 s */
+    uint64_t write_ms;        /* from the first byte of an answer to its last: 60 s */
+    size_t request_max_bytes; /* of a request's body, 413 beyond: 1 MiB */
+    size_t connections_max;   /* per loop; beyond it accepting waits: from RLIMIT_NOFILE */
 };
 
 /* What the routes may use.  [reload_rules] is set by main, since http knows no lua: it must call
@@ -40,7 +40,8 @@ struct server_wiring {
 };
 
 struct server *server_new(const struct server_wiring *wiring, struct error *err);
-bool server_start(struct server *server, struct error *err) GOPROFD_MUST_CHECK; /* binds, then runs */
+bool server_start(struct server *server,
+                  struct error *err) GOPROFD_MUST_CHECK; /* binds, then runs */
 /* Stops accepting, finishes requests under way for at most [grace_ns], joins.  Answers that come in
  * from other threads later are dropped safely, also after server_free(). */
 void server_stop(struct server *server, uint64_t grace_ns);

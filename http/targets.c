@@ -33,7 +33,8 @@ void handle_target(struct request *request)
     const struct target_view *view = board_page_find(request_page(request), request->id);
     if (view == NULL) {
         reply_error(request->req, 404,
-                    "no target with id or name \"%.100s\"; GET /v1/targets lists them", request->id);
+                    "no target with id or name \"%.100s\"; GET /v1/targets lists them",
+                    request->id);
         return;
     }
     struct buffer out;

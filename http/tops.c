@@ -27,7 +27,8 @@ struct rows {
 
 static const struct tops *tops_of(struct request *request, const struct target_view *view)
 {
-    /* What the snapshot keeps is enough for the common question, and there even without a profile. */
+    /* What the snapshot keeps is enough for the common question, and there even without a profile.
+     */
     if (request->query.by == GROUP_TYPE_TAG && view->snapshot != NULL &&
         view->snapshot->tops != NULL && request->query.limit <= SNAPSHOT_TOP_MAX)
         return view->snapshot->tops;
@@ -84,8 +85,7 @@ static void rows_release(struct rows *rows)
 
 static void reply_rows(struct request *request, const struct rows *rows, bool retentions)
 {
-    const size_t count =
-        rows->count < request->query.limit ? rows->count : request->query.limit;
+    const size_t count = rows->count < request->query.limit ? rows->count : request->query.limit;
     struct buffer out;
     struct json json;
     buffer_init(&out, REPLY_MAX_BYTES);
@@ -116,7 +116,8 @@ static void reply_top(struct request *request, bool retentions)
             ok = collect(&rows, request, &page->targets[i], retentions);
     }
     if (ok && rows.count > 0)
-        qsort(rows.items, rows.count, sizeof(*rows.items), retentions ? by_retention : by_allocation);
+        qsort(rows.items, rows.count, sizeof(*rows.items),
+              retentions ? by_retention : by_allocation);
     if (ok)
         reply_rows(request, &rows, retentions);
     else

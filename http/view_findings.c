@@ -1,4 +1,5 @@
-/* view_findings.c - alerts, suggestions and the state of rules as JSON (declared in view_json.h). */
+/* view_findings.c - alerts, suggestions and the state of rules as JSON (declared in view_json.h).
+ */
 #include "http/view_json.h"
 
 #include <math.h>

@@ -69,18 +69,17 @@ static void append_row(struct buffer *out, const struct target_view *view)
 void view_pprof_index(struct buffer *out, const struct board_page *page)
 {
     buffer_append_string(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-        "<title>/debug/pprof/</title>\n<style>body{font-family:sans-serif;margin:2em}"
-        "td,th{padding:.2em 1em .2em 0;text-align:left;vertical-align:top}</style></head>\n"
-        "<body><h1>/debug/pprof/</h1>\n"
-        "<p>Profiles of Go processes, read from outside by goprofd. Open one with "
-        "<code>go tool pprof URL</code>; without <code>target=</code> the default target "
-        "answers.</p>\n");
+        out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+             "<title>/debug/pprof/</title>\n<style>body{font-family:sans-serif;margin:2em}"
+             "td,th{padding:.2em 1em .2em 0;text-align:left;vertical-align:top}</style></head>\n"
+             "<body><h1>/debug/pprof/</h1>\n"
+             "<p>Profiles of Go processes, read from outside by goprofd. Open one with "
+             "<code>go tool pprof URL</code>; without <code>target=</code> the default target "
+             "answers.</p>\n");
     if (page->target_count == 0)
         buffer_append_string(out, "<p>No target is watched yet.</p>\n");
-    buffer_append_string(out,
-                         "<table><tr><th>target</th><th>state</th><th>Go</th><th>profiles</th></tr>\n");
+    buffer_append_string(
+        out, "<table><tr><th>target</th><th>state</th><th>Go</th><th>profiles</th></tr>\n");
     for (size_t i = 0; i < page->target_count; i++)
         append_row(out, &page->targets[i]);
     buffer_append_string(out, "</table></body></html>\n");

@@ -323,7 +323,7 @@ static void write_captures(struct buffer *out, const struct prometheus_source *s
 static void write_states(struct buffer *out, const struct board_page *page)
 {
     static const enum target_state states[] = {
-        TARGET_WAITING, TARGET_UP,      TARGET_DEGRADED, TARGET_DENIED,
+        TARGET_WAITING,     TARGET_UP,      TARGET_DEGRADED, TARGET_DENIED,
         TARGET_UNSUPPORTED, TARGET_FAILING, TARGET_GONE,
     };
     if (page->target_count > 0)

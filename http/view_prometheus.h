@@ -1,8 +1,8 @@
 /* view_prometheus.h - everything as Prometheus text 0.0.4.  Pure: no clock, no socket; any thread.
  *
- * Each family once, HELP and TYPE before its samples.  Label values are made valid UTF-8, escaped and
- * bounded; no pid, address or stack becomes one.  A target that is not read any more has no samples but
- * those that say so: a number that stands still would look like a measurement. */
+ * Each family once, HELP and TYPE before its samples.  Label values are made valid UTF-8, escaped
+ * and bounded; no pid, address or stack becomes one.  A target that is not read any more has no
+ * samples but those that say so: a number that stands still would look like a measurement. */
 #ifndef GOPROFD_HTTP_VIEW_PROMETHEUS_H
 #define GOPROFD_HTTP_VIEW_PROMETHEUS_H
 

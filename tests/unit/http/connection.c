@@ -113,7 +113,8 @@ Test(connection, passes_on_what_is_wrong_with_a_rule)
     late.done(late.done_context, false, "rules/a.lua:3: unexpected symbol near '<eof>'");
     cr_assert(fixture_read_until(fd, text, sizeof(text), "\"}\n"), "%s", text);
     cr_assert_not_null(strstr(text, "HTTP/1.1 422 "), "%s", text);
-    cr_assert_not_null(strstr(text, "{\"error\":\"rules/a.lua:3: unexpected symbol near '<eof>'\"}"));
+    cr_assert_not_null(
+        strstr(text, "{\"error\":\"rules/a.lua:3: unexpected symbol near '<eof>'\"}"));
     close(fd);
 }
 
@@ -331,8 +332,10 @@ Test(connection, answers_bytes_that_are_no_http_with_400)
     bool closed;
     fixture_start(&fixture);
     static const char *const garbage[] = {
-        "\x16\x03\x01\x02\x01\x01\xFC\x03\x03\r\n\r\n", "GET\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+        "\x16\x03\x01\x02\x01\x01\xFC\x03\x03\r\n\r\n",
+        "GET\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
         "POST /v1/capture/heap HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
         "POST /v1/capture/heap HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
         "POST /v1/capture/heap HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"};

@@ -27,12 +27,21 @@ static const struct site *add_site(struct site_table *table, const char *functio
 {
     struct error err = {0};
     const struct frame frames[] = {
-        {.function = intern(table, "runtime.mallocgc"), .file = intern(table, "runtime/malloc.go"),
-         .address = 0x1000, .line = 10, .starts_location = true},
-        {.function = intern(table, function), .file = intern(table, file), .address = address,
-         .line = line, .starts_location = true},
-        {.function = intern(table, "main.main"), .file = intern(table, "/src/main.go"),
-         .address = 0x9000, .line = 99, .starts_location = true},
+        {.function = intern(table, "runtime.mallocgc"),
+         .file = intern(table, "runtime/malloc.go"),
+         .address = 0x1000,
+         .line = 10,
+         .starts_location = true},
+        {.function = intern(table, function),
+         .file = intern(table, file),
+         .address = address,
+         .line = line,
+         .starts_location = true},
+        {.function = intern(table, "main.main"),
+         .file = intern(table, "/src/main.go"),
+         .address = 0x9000,
+         .line = 99,
+         .starts_location = true},
     };
     const struct site *site = site_table_add(table, frames, 3, 1, object_bytes, &err);
     cr_assert_not_null(site, "%s", err.message);
@@ -47,12 +56,21 @@ const struct profile *fixture_profile(int64_t scale)
     cr_assert_not_null(profile);
     profile->entries[0] = (struct profile_entry){
         .site = add_site(table, "main.leak", "/src/leak.go", 41, 0x2000, 1024),
-        .allocs = 10, .alloc_objects = 10 * scale, .alloc_bytes = 10240 * scale,
-        .inuse_objects = 8 * scale, .inuse_bytes = 8192 * scale, .block_bytes = 1024};
+        .allocs = 10,
+        .alloc_objects = 10 * scale,
+        .alloc_bytes = 10240 * scale,
+        .inuse_objects = 8 * scale,
+        .inuse_bytes = 8192 * scale,
+        .block_bytes = 1024};
     profile->entries[1] = (struct profile_entry){
         .site = add_site(table, "main.churn", "/src/churn.go", 7, 0x3000, 64),
-        .allocs = 100, .frees = 100, .alloc_objects = 1000 * scale, .alloc_bytes = 64000 * scale,
-        .inuse_objects = 2 * scale, .inuse_bytes = 128 * scale, .block_bytes = 64};
+        .allocs = 100,
+        .frees = 100,
+        .alloc_objects = 1000 * scale,
+        .alloc_bytes = 64000 * scale,
+        .inuse_objects = 2 * scale,
+        .inuse_bytes = 128 * scale,
+        .block_bytes = 64};
     profile->entry_count = 2;
     profile->rate = 524288;
     profile->taken_realtime_ns = FIXTURE_TIME_NS;
@@ -148,25 +166,53 @@ struct board *fixture_board(void)
 void fixture_findings(struct board *board)
 {
     static const struct key_value labels[] = {{"route", "/leak"}};
-    static const struct evidence evidence[] = {
-        {.function = "main.leak", .file = "/src/leak.go", .line = 41, .bytes = 8192, .objects = 8,
-         .percent = 98.5}};
+    static const struct evidence evidence[] = {{.function = "main.leak",
+                                                .file = "/src/leak.go",
+                                                .line = 41,
+                                                .bytes = 8192,
+                                                .objects = 8,
+                                                .percent = 98.5}};
     const struct finding findings[] = {
-        {.kind = FINDING_ALERT, .state = FINDING_FIRING, .severity = SEVERITY_CRITICAL,
-         .id = "demo/retention/main.leak", .rule = "retention", .target = "demo",
-         .message = "main.leak retains \"98.5\" % of the heap", .source = "retention",
-         .value = 98.5, .labels = labels, .label_count = 1,
-         .created_realtime_ns = FIXTURE_TIME_NS, .since_realtime_ns = FIXTURE_TIME_NS},
-        {.kind = FINDING_ALERT, .state = FINDING_RESOLVED, .severity = SEVERITY_WARNING,
-         .id = "api/heap_high", .rule = "heap_high", .target = "api", .message = "heap was high",
-         .source = "heap", .value = NAN, .created_realtime_ns = FIXTURE_TIME_NS,
+        {.kind = FINDING_ALERT,
+         .state = FINDING_FIRING,
+         .severity = SEVERITY_CRITICAL,
+         .id = "demo/retention/main.leak",
+         .rule = "retention",
+         .target = "demo",
+         .message = "main.leak retains \"98.5\" % of the heap",
+         .source = "retention",
+         .value = 98.5,
+         .labels = labels,
+         .label_count = 1,
+         .created_realtime_ns = FIXTURE_TIME_NS,
+         .since_realtime_ns = FIXTURE_TIME_NS},
+        {.kind = FINDING_ALERT,
+         .state = FINDING_RESOLVED,
+         .severity = SEVERITY_WARNING,
+         .id = "api/heap_high",
+         .rule = "heap_high",
+         .target = "api",
+         .message = "heap was high",
+         .source = "heap",
+         .value = NAN,
+         .created_realtime_ns = FIXTURE_TIME_NS,
          .since_realtime_ns = FIXTURE_TIME_NS,
          .resolved_realtime_ns = FIXTURE_TIME_NS + 5000000000},
-        {.kind = FINDING_SUGGESTION, .state = FINDING_FIRING, .severity = SEVERITY_INFO,
-         .id = "demo/growslice/main.leak", .rule = "growslice", .target = "demo",
-         .type_name = "unknown", .tag = "main.leak", .message = "append grows in main.leak",
-         .source = "growslice", .advice = "give the slice its capacity", .doc = "docs/rules.md",
-         .value = NAN, .evidence = evidence, .evidence_count = 1,
+        {.kind = FINDING_SUGGESTION,
+         .state = FINDING_FIRING,
+         .severity = SEVERITY_INFO,
+         .id = "demo/growslice/main.leak",
+         .rule = "growslice",
+         .target = "demo",
+         .type_name = "unknown",
+         .tag = "main.leak",
+         .message = "append grows in main.leak",
+         .source = "growslice",
+         .advice = "give the slice its capacity",
+         .doc = "docs/rules.md",
+         .value = NAN,
+         .evidence = evidence,
+         .evidence_count = 1,
          .created_realtime_ns = FIXTURE_TIME_NS},
     };
     const struct finding_set *set = finding_set_new(findings, 3, 7);
@@ -177,15 +223,29 @@ void fixture_findings(struct board *board)
 void fixture_rules(struct board *board)
 {
     static const struct rule_status rules[] = {
-        {.name = "retention", .file = "rules/retention.lua", .doc = "docs/rules.md#retention",
-         .state = RULE_OK, .evaluations = 12, .evaluate_ns = 1500000, .memory_bytes = 40000,
-         .last_error = "", .open_findings = 1},
-        {.name = "broken", .file = "rules/broken.lua", .doc = "", .state = RULE_FAILING,
-         .evaluations = 3, .errors = 3, .last_error = "rules/broken.lua:7: boom",
+        {.name = "retention",
+         .file = "rules/retention.lua",
+         .doc = "docs/rules.md#retention",
+         .state = RULE_OK,
+         .evaluations = 12,
+         .evaluate_ns = 1500000,
+         .memory_bytes = 40000,
+         .last_error = "",
+         .open_findings = 1},
+        {.name = "broken",
+         .file = "rules/broken.lua",
+         .doc = "",
+         .state = RULE_FAILING,
+         .evaluations = 3,
+         .errors = 3,
+         .last_error = "rules/broken.lua:7: boom",
          .last_error_realtime_ns = FIXTURE_TIME_NS},
     };
-    const struct rules_report report = {.generation = 2, .loaded_realtime_ns = FIXTURE_TIME_NS,
-                                        .reload_error = "", .count = 2, .rules = rules};
+    const struct rules_report report = {.generation = 2,
+                                        .loaded_realtime_ns = FIXTURE_TIME_NS,
+                                        .reload_error = "",
+                                        .count = 2,
+                                        .rules = rules};
     const struct rules_report *copy = rules_report_new(&report);
     cr_assert_not_null(copy);
     board_publish_rules(board, copy);

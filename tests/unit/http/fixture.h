@@ -51,13 +51,13 @@ struct answer {
     char *headers; /* as received, all of them */
 };
 struct call {
-    const char *method;        /* NULL: GET */
+    const char *method; /* NULL: GET */
     const char *path;
     const char *const *headers; /* ends with NULL; or NULL */
-    const char *body;          /* NULL: none */
+    const char *body;           /* NULL: none */
     size_t body_length;
-    const char *unix_path;     /* instead of TCP */
-    uint16_t port;             /* 0: the fixture's main port */
+    const char *unix_path; /* instead of TCP */
+    uint16_t port;         /* 0: the fixture's main port */
 };
 struct answer fixture_call(const struct fixture *fixture, const struct call *call);
 struct answer fixture_get(const struct fixture *fixture, const char *path);
@@ -69,7 +69,8 @@ bool answer_header(const struct answer *answer, const char *name, char *out, siz
 int fixture_connect(const struct fixture *fixture);
 /* Reads until [part] has come; false if it does not within ten seconds. */
 bool fixture_read_until(int fd, char *out, size_t size, const char *part);
-/* Reads until the peer closes or [timeout_ms] pass; returns the bytes read.  *[closed] says which. */
+/* Reads until the peer closes or [timeout_ms] pass; returns the bytes read.  *[closed] says which.
+ */
 size_t fixture_read_all(int fd, char *out, size_t size, int timeout_ms, bool *closed);
 
 #endif

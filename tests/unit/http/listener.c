@@ -1,4 +1,5 @@
-/* listener.c - addresses that can be had, and those that cannot: the error names them and the cure. */
+/* listener.c - addresses that can be had, and those that cannot: the error names them and the cure.
+ */
 #include "fixture.h"
 
 #include <criterion/criterion.h>
@@ -145,9 +146,9 @@ Test(listener, listens_on_ipv6_and_by_name)
     fixture.config->pprof_listen_addr = "localhost:0";
     fixture_start(&fixture);
     cr_assert_neq(server_port(fixture.server), 0);
-    struct answer answer = fixture_call(
-        &fixture,
-        &(struct call){.path = "/debug/pprof/", .port = server_pprof_port(fixture.server)});
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/debug/pprof/",
+                                              .port = server_pprof_port(fixture.server)});
     cr_assert_eq(answer.status, 200, "localhost is 127.0.0.1 first");
     answer_release(&answer);
 }

@@ -95,8 +95,9 @@ Test(query, names_parameter_finding_and_what_is_allowed)
     struct error err;
     cr_assert_not(parse(&query, "by=colour", &err));
     cr_assert_eq(err.code, ERROR_USAGE);
-    cr_assert_str_eq(err.message,
-                     "parameter by: found \"colour\", allowed: type_tag, site, type, tag or package");
+    cr_assert_str_eq(
+        err.message,
+        "parameter by: found \"colour\", allowed: type_tag, site, type, tag or package");
 }
 
 Test(query, refuses_what_it_does_not_know_and_lists_what_it_does)

@@ -67,7 +67,8 @@ Test(server, serves_the_newest_snapshot_of_the_target_that_is_meant)
     expect("/v1/metrics/latest", 200, "\"heap_alloc_bytes\":49152");
     expect("/v1/metrics/latest?target=api", 200, "\"heap_alloc_bytes\":1048576");
     expect("/v1/metrics/latest?target=nobody", 404, "{\"error\":\"no target with id or name");
-    expect("/v1/metrics/latest?target=%3Cb%3E%22x%5Cy%22%0A%26%FF", 503, "was not sampled yet (waiting");
+    expect("/v1/metrics/latest?target=%3Cb%3E%22x%5Cy%22%0A%26%FF", 503,
+           "was not sampled yet (waiting");
 }
 
 Test(server, prefers_the_configured_target_when_none_is_named)
@@ -88,8 +89,8 @@ Test(server, serves_fresh_bytes_after_a_new_page)
     struct snapshot *building = snapshot_begin(FIXTURE_TIME_NS + 9000000000, 9000000000);
     building->sequence = 4;
     SNAPSHOT_SET(&building->values, heap_alloc_bytes, 77);
-    const struct target_view view = {target_info_ref(page->targets[0].info), snapshot_seal(building),
-                                     NULL};
+    const struct target_view view = {target_info_ref(page->targets[0].info),
+                                     snapshot_seal(building), NULL};
     struct error err = {0};
     cr_assert(board_publish(fixture.board, &view, 1, 9, &err), "%s", err.message);
     board_page_unref(page);
@@ -108,9 +109,9 @@ Test(server, cuts_the_history_by_time_and_limit)
     cr_assert_not_null(strstr(all.body, "\"timestamp\":\"2026-11-23T00:47:34Z\""));
     answer_release(&all);
     struct answer last = fixture_get(&fixture, "/v1/metrics/history?limit=1&fields=num_gc");
-    cr_assert_str_eq(last.body,
-                     "[{\"timestamp\":\"2026-11-23T00:47:34Z\",\"target\":\"demo\",\"source\":"
-                     "\"process\",\"sequence\":3,\"generation\":1,\"partial\":false,\"num_gc\":43}]");
+    cr_assert_str_eq(
+        last.body, "[{\"timestamp\":\"2026-11-23T00:47:34Z\",\"target\":\"demo\",\"source\":"
+                   "\"process\",\"sequence\":3,\"generation\":1,\"partial\":false,\"num_gc\":43}]");
     answer_release(&last);
     struct answer until =
         fixture_get(&fixture, "/v1/metrics/history?until=2026-11-23T00:47:32Z&fields=num_gc");
@@ -217,7 +218,8 @@ Test(server, answers_unknown_paths_and_methods_in_json)
     cr_assert_eq(options.length, 0);
     answer_release(&options);
     struct answer put = fixture_call(
-        &fixture, &(struct call){.method = "PUT", .path = "/v1/alerts", .body = "x", .body_length = 1});
+        &fixture,
+        &(struct call){.method = "PUT", .path = "/v1/alerts", .body = "x", .body_length = 1});
     cr_assert_eq(put.status, 405);
     answer_release(&put);
 }
@@ -312,7 +314,8 @@ Test(server, says_no_to_forms_it_cannot_give)
     answer_release(&answer);
     expect("/v1/metrics/latest?format=msgpack", 406, "msgpack is not served yet");
     expect("/v1/metrics/latest?format=xml", 400, "parameter format");
-    expect("/v1/metrics/latest?tagret=demo", 400, "parameter tagret: not known here; allowed: target");
+    expect("/v1/metrics/latest?tagret=demo", 400,
+           "parameter tagret: not known here; allowed: target");
     const char *const openmetrics[] = {"Accept: application/openmetrics-text;version=1.0.0", NULL};
     answer = fixture_call(&fixture, &(struct call){.path = "/metrics", .headers = openmetrics});
     cr_assert_eq(answer.status, 200);
@@ -386,8 +389,7 @@ Test(server, runs_on_several_threads)
     fixture_start(&fixture);
     for (int i = 0; i < 30; i++)
         expect("/v1/metrics/latest", 200, "demo");
-    const uint64_t counted =
-        atomic_load(&board_counters(fixture.board)->http_requests);
+    const uint64_t counted = atomic_load(&board_counters(fixture.board)->http_requests);
     cr_assert_geq(counted, 29);
 }
 
@@ -402,8 +404,8 @@ Test(server, logs_a_request_on_one_line_that_it_cannot_forge)
     log_set_level(LOG_LEVEL_DEBUG);
     fixture_start(&fixture);
     const char *const id[] = {"X-Request-ID: my-id", NULL};
-    struct answer answer = fixture_call(
-        &fixture, &(struct call){.path = "/x%0Alevel=error?a=\"b", .headers = id});
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/x%0Alevel=error?a=\"b", .headers = id});
     answer_release(&answer);
     server_stop(fixture.server, 0);
     log_set_level(LOG_LEVEL_INFO);
@@ -443,8 +445,8 @@ Test(server, captures_a_profile_and_tells_where)
     cr_assert_eq(access(path, R_OK), 0, "%s", path);
     cr_assert_not_null(strstr(path, "/demo/heap-"));
     answer_release(&answer);
-    answer = fixture_call(
-        &fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap?target=all"});
+    answer = fixture_call(&fixture,
+                          &(struct call){.method = "POST", .path = "/v1/capture/heap?target=all"});
     cr_assert_eq(answer.status, 200);
     cr_assert_not_null(strstr(answer.body, "\"paths\":["));
     cr_assert_not_null(strstr(answer.body, "/api/heap-"));
@@ -461,8 +463,7 @@ Test(server, lets_no_foreign_page_change_anything)
     fixture_start(&fixture);
     const char *const foreign[] = {"Origin: https://evil.example", NULL};
     struct answer answer = fixture_call(
-        &fixture,
-        &(struct call){.method = "POST", .path = "/v1/capture/heap", .headers = foreign});
+        &fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap", .headers = foreign});
     cr_assert_eq(answer.status, 403);
     answer_release(&answer);
     char own[64];
@@ -481,9 +482,10 @@ Test(server, refuses_a_body_that_is_too_large_in_json)
     const size_t length = (1 << 20) + 1;
     char *body = malloc(length);
     memset(body, 'x', length);
-    struct answer answer =
-        fixture_call(&fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap",
-                                              .body = body, .body_length = length});
+    struct answer answer = fixture_call(&fixture, &(struct call){.method = "POST",
+                                                                 .path = "/v1/capture/heap",
+                                                                 .body = body,
+                                                                 .body_length = length});
     cr_assert_eq(answer.status, 413);
     cr_assert_str_eq(answer.body,
                      "{\"error\":\"the request's body is larger than this server takes\"}\n");

@@ -1,7 +1,7 @@
 /* text_file.h - compares rendered text with a file of the tree.
  *
- * With GOPROFD_UPDATE=1 in the environment the file is rewritten instead; look at the difference before
- * committing it. */
+ * With GOPROFD_UPDATE=1 in the environment the file is rewritten instead; look at the difference
+ * before committing it. */
 #ifndef GOPROFD_TESTS_HTTP_TEXT_FILE_H
 #define GOPROFD_TESTS_HTTP_TEXT_FILE_H
 
@@ -10,7 +10,8 @@ struct buffer;
 /* The whole of [path] (below the source folder) must equal [rendered]. */
 void text_file_equals(const char *path, struct buffer *rendered);
 
-/* The part of [path] between "<!-- generated: NAME -->" and "<!-- end -->" must equal [rendered]. */
+/* The part of [path] between "<!-- generated: NAME -->" and "<!-- end -->" must equal [rendered].
+ */
 void text_file_section_equals(const char *path, const char *name, struct buffer *rendered);
 
 #endif

@@ -143,21 +143,28 @@ Test(views, json_says_why_a_snapshot_is_partial)
 
 static void render_metrics(const struct board_page *of)
 {
-    const struct self_stats self = {
-        .cpu_ns = 1234567890, .resident_bytes = 10 << 20, .virtual_bytes = SELF_STAT_UNKNOWN,
-        .open_fds = 12, .max_fds = 1024, .threads = 5, .start_realtime_ns = FIXTURE_TIME_NS};
+    const struct self_stats self = {.cpu_ns = 1234567890,
+                                    .resident_bytes = 10 << 20,
+                                    .virtual_bytes = SELF_STAT_UNKNOWN,
+                                    .open_fds = 12,
+                                    .max_fds = 1024,
+                                    .threads = 5,
+                                    .start_realtime_ns = FIXTURE_TIME_NS};
     const uint64_t captures[] = {2, 0, 0};
     struct board_counters counters = {0};
     atomic_store(&counters.sampler_beats, 3);
     atomic_store(&counters.sampler_busy_ns, 1500000);
     const struct finding_set *findings = board_findings(board);
-    view_prometheus(&out, &(struct prometheus_source){.page = of, .findings = findings,
-                                                      .counters = &counters, .self = &self,
+    view_prometheus(&out, &(struct prometheus_source){.page = of,
+                                                      .findings = findings,
+                                                      .counters = &counters,
+                                                      .self = &self,
                                                       .captures = captures});
     finding_set_unref(findings);
 }
 
-/* The daemon's counters have a table and a test of their own; a new one should not touch the golden file. */
+/* The daemon's counters have a table and a test of their own; a new one should not touch the golden
+ * file. */
 static void cut_out_counters(void)
 {
     char first[128];
@@ -230,11 +237,12 @@ Test(views, prometheus_declares_each_family_once)
     render_metrics(page);
     const char *text = buffer_text(&out);
     unsigned families = 0;
-    for (const char *line = strstr(text, "# TYPE "); line != NULL; line = strstr(line, "\n# TYPE ")) {
+    for (const char *line = strstr(text, "# TYPE "); line != NULL;
+         line = strstr(line, "\n# TYPE ")) {
         line += *line == '\n';
         char declaration[200];
-        (void)snprintf(declaration, sizeof(declaration), "%.*s",
-                       (int)strcspn(line + 7, " ") + 8, line);
+        (void)snprintf(declaration, sizeof(declaration), "%.*s", (int)strcspn(line + 7, " ") + 8,
+                       line);
         cr_assert_null(strstr(line + 1, declaration), "%s twice", declaration);
         families++;
     }
@@ -272,8 +280,11 @@ Test(views, prometheus_shows_no_numbers_of_a_target_that_is_gone)
 {
     struct board *gone = fixture_empty_board();
     struct error err = {0};
-    const struct target_facts facts = {.id = "demo", .name = "demo", .state = TARGET_GONE,
-                                       .reason = "exited", .go_version = "go1.27.3"};
+    const struct target_facts facts = {.id = "demo",
+                                       .name = "demo",
+                                       .state = TARGET_GONE,
+                                       .reason = "exited",
+                                       .go_version = "go1.27.3"};
     const struct target_view view = {target_info_new(&facts, "", 0),
                                      snapshot_ref(page->targets[0].snapshot),
                                      profile_ref(page->targets[0].profile)};
@@ -321,10 +332,15 @@ Test(views, prometheus_counts_alerts_by_target_rule_and_severity)
     static char rules[2100][16];
     for (size_t i = 0; i < 2100; i++) {
         (void)snprintf(rules[i], sizeof(rules[i]), "rule%04zu", i < 100 ? 0 : i);
-        findings[i] = (struct finding){
-            .kind = FINDING_ALERT, .state = FINDING_FIRING, .severity = SEVERITY_WARNING,
-            .id = rules[i], .rule = rules[i], .target = "demo", .message = "", .source = "",
-            .value = NAN};
+        findings[i] = (struct finding){.kind = FINDING_ALERT,
+                                       .state = FINDING_FIRING,
+                                       .severity = SEVERITY_WARNING,
+                                       .id = rules[i],
+                                       .rule = rules[i],
+                                       .target = "demo",
+                                       .message = "",
+                                       .source = "",
+                                       .value = NAN};
     }
     board_publish_findings(board, finding_set_new(findings, 2100, 9));
     render_metrics(page);
