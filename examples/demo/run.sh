@@ -65,6 +65,8 @@ echo "goprofd demo: building the demo service with $("$GO" version | cut -d' ' -
 cd "$demo"
 bootstrap_run "$log" "$GO" build -o "$root/build/demo/demo-shop" ./service
 bootstrap_run "$log" "$GO" build -o "$root/build/demo/tour" ./tour
+# Newer Go builds its pprof when it is first asked for: now, and not in the middle of the tour.
+"$GO" tool pprof -help >>"$log" 2>&1 </dev/null || true
 cd "$root"
 
 # --- start ------------------------------------------------------------------------------------

@@ -34,13 +34,10 @@ type site struct {
 }
 
 type suggestion struct {
-	Target   string `json:"target"`
-	Rule     string `json:"rule"`
-	Message  string `json:"message"`
-	Advice   string `json:"advice"`
-	Evidence []struct {
-		Function string `json:"function"`
-	} `json:"evidence"`
+	Target  string `json:"target"`
+	Rule    string `json:"rule"`
+	Message string `json:"message"`
+	Advice  string `json:"advice"`
 }
 
 func (s site) where() string {
@@ -48,15 +45,6 @@ func (s site) where() string {
 		return s.Function
 	}
 	return fmt.Sprintf("%s  %s:%d", s.Function, s.File[strings.LastIndex(s.File, "/")+1:], s.Line)
-}
-
-func (s suggestion) names(function string) bool {
-	for _, e := range s.Evidence {
-		if e.Function == function {
-			return true
-		}
-	}
-	return strings.Contains(s.Message, function)
 }
 
 type client struct {

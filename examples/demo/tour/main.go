@@ -62,6 +62,7 @@ func (t *tour) run(patience time.Duration) (missing []string) {
 		{"a critical alert", t.lookForAlert},
 		{"a suggestion naming the leak", t.lookForSuggestion},
 		{"a captured profile", t.lookForCapture},
+		{"a suggestion for the wasteful route", t.lookForWaste},
 	}
 	for _, s := range steps {
 		text, found := s.look()
@@ -110,27 +111,32 @@ func (t *tour) lookForAlert() (string, bool) {
 	return "", false
 }
 
-// leakingFunction is where the bug is; see service/sessions.go.
-const leakingFunction = "main.(*sessionStore).remember"
+// Where the bug is, and where the most garbage comes from; see service/sessions.go and report.go.
+const (
+	leakingFunction  = "main.(*sessionStore).remember"
+	wastefulFunction = "main.renderReport"
+)
 
 func (t *tour) lookForSuggestion() (string, bool) {
+	return t.suggestionsNaming(leakingFunction)
+}
+
+func (t *tour) lookForWaste() (string, bool) {
+	return t.suggestionsNaming(wastefulFunction)
+}
+
+func (t *tour) suggestionsNaming(function string) (string, bool) {
 	var suggestions []suggestion
 	if t.api.get("/v1/suggestions", &suggestions) != nil {
 		return "", false
 	}
 	var text strings.Builder
-	found := false
 	for _, s := range suggestions {
-		if s.Target != t.target {
-			continue
-		}
-		found = found || s.names(leakingFunction)
-		fmt.Fprintf(&text, "%s (rule %s)\n", s.Message, s.Rule)
-		if s.Advice != "" {
-			fmt.Fprintf(&text, "  advice: %s\n", s.Advice)
+		if s.Target == t.target && strings.Contains(s.Message, function) {
+			fmt.Fprintf(&text, "%s\nadvice: %s\n(rule %s)\n", s.Message, s.Advice, s.Rule)
 		}
 	}
-	return text.String(), found
+	return text.String(), text.Len() > 0
 }
 
 func (t *tour) lookForRetentions() (string, bool) {
@@ -144,7 +150,8 @@ func (t *tour) lookForRetentions() (string, bool) {
 		fmt.Fprintf(&text, "%10s %6.1f%%  %s\n", human(s.RetainedBytes), s.RetainedPercent, s.where())
 	}
 	// Wait until the picture is clear; the alert has a threshold of its own.
-	return text.String(), sites[0].Function == leakingFunction && sites[0].RetainedPercent > 50
+	const clearBytes = 16 << 20
+	return text.String(), sites[0].Function == leakingFunction && sites[0].RetainedBytes > clearBytes
 }
 
 // lookForCapture shows the file that the alert made goprofd write, as the Go tools see it.
