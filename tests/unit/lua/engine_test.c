@@ -166,7 +166,7 @@ Test(engine, counts_beats_it_was_too_slow_for)
 {
     struct running running;
     start(&running, "return { name = 'one', evaluate = function(t)\n"
-                    "  for i = 1, 60000 do local s = ('x'):rep(10) end\n"
+                    "  for i = 1, 3000 do local s = ('x'):rep(10) end\n"
                     "  alert { message = 'has ' .. t.goroutines }\n"
                     "end }");
     for (uint64_t i = 1; i <= 200; i++)

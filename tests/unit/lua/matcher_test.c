@@ -170,6 +170,14 @@ static uint32_t next_random(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
+/* GCC's ThreadSanitizer does not see the long jumps of Lua's errors unwind its own call stack, which
+ * overflows after some 20,000 of them. */
+#ifdef __SANITIZE_THREAD__
+enum { RANDOM_CASES = 1500 };
+#else
+enum { RANDOM_CASES = 20000 };
+#endif
+
 Test(matcher, agrees_with_lua_on_random_patterns)
 {
     static const char pattern_alphabet[] = "ab.%%%[]^$()*+-?1dsbf";
@@ -177,9 +185,8 @@ Test(matcher, agrees_with_lua_on_random_patterns)
     struct pair pair;
     uint64_t state = 2026;
     size_t refused = 0;
-    enum { CASES = 20000 };
     pair_open(&pair);
-    for (size_t i = 0; i < CASES; i++) {
+    for (size_t i = 0; i < RANDOM_CASES; i++) {
         char pattern[10];
         char subject[10];
         const size_t pattern_length = next_random(&state) % sizeof(pattern);
@@ -191,7 +198,7 @@ Test(matcher, agrees_with_lua_on_random_patterns)
         compare(&pair, subject, subject_length, pattern, pattern_length, &refused);
     }
     /* Most random patterns are malformed somewhere; enough must be comparable. */
-    cr_assert_lt(refused, (size_t)CASES / 2);
+    cr_assert_lt(refused, (size_t)RANDOM_CASES / 2);
     pair_close(&pair);
 }
 
