@@ -103,6 +103,20 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
     return &layouts_amd64[version.minor - GO_LAYOUT_FIRST_MINOR];
 }
 
+const struct go_layout *go_layout_assume(const char *version_text)
+{
+    struct go_version version;
+
+    if (!go_version_parse(version_text, &version) || version.major != 1 ||
+        version.minor < GO_LAYOUT_FIRST_MINOR ||
+        (version.minor <= GO_LAYOUT_LAST_MINOR && !version.development))
+        return NULL;
+    /* Between two releases what comes next is nearer than what was. */
+    if (version.minor > GO_LAYOUT_LAST_MINOR)
+        version.minor = GO_LAYOUT_LAST_MINOR;
+    return &layouts_amd64[version.minor - GO_LAYOUT_FIRST_MINOR];
+}
+
 const struct go_layout *go_layout_arm64(const struct go_layout *layout)
 {
     return &layouts_arm64[layout->minor - GO_LAYOUT_FIRST_MINOR];

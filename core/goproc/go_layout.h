@@ -153,6 +153,9 @@ bool go_version_parse(const char *text, struct go_version *version);
 
 /* The column for [version_text] on amd64, or NULL with ERROR_UNSUPPORTED that names the version. */
 const struct go_layout *go_layout_find(const char *version_text, struct error *err);
+/* The newest column, for a version that is newer than all of them: a claim, to be proven on the live
+ * process (symbol_checks.h).  NULL if [version_text] is no such version. */
+const struct go_layout *go_layout_assume(const char *version_text);
 /* The same version on arm64. */
 const struct go_layout *go_layout_arm64(const struct go_layout *layout);
 

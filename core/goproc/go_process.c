@@ -45,7 +45,7 @@ struct go_process {
     int mem_fd;
     struct go_program program;
     char go_version[BUILDINFO_VERSION_MAX_BYTES + 1];
-    const char *layout_source; /* "table", or "assumed" for experiments */
+    bool layout_assumed; /* made for another version, or without this one's experiments */
     const struct go_layout *layout;
     struct memory memory;
     struct symbols symbols;
@@ -172,6 +172,11 @@ static bool choose_layout(struct go_process *process, struct error *err)
     enum elf_machine machine = elf_file_machine(process->program.elf);
 
     process->layout = go_layout_find(process->go_version, err);
+    process->layout_assumed = process->layout == NULL ||
+                              (go_version_parse(process->go_version, &version) &&
+                               version.experiments);
+    if (process->layout == NULL)
+        process->layout = go_layout_assume(process->go_version);
     if (process->layout == NULL)
         return false;
     if (machine == ELF_MACHINE_OTHER)
@@ -179,9 +184,6 @@ static bool choose_layout(struct go_process *process, struct error *err)
                          "built for another machine: amd64 and arm64 can be read");
     if (machine == ELF_MACHINE_AARCH64)
         process->layout = go_layout_arm64(process->layout);
-    process->layout_source =
-        go_version_parse(process->go_version, &version) && version.experiments ? "assumed"
-                                                                               : "table";
     return true;
 }
 
@@ -200,16 +202,29 @@ static bool find_module(struct go_process *process, struct error *err)
     return process->functions != NULL;
 }
 
-/* By the symbol table; without one by the code of known functions, and then only if what is found
- * there makes sense. */
+/* Addresses that were worked out, and a layout made for another version, are believed only when what
+ * is found there makes sense. */
+static bool prove_symbols(struct go_process *process, bool worked_out, struct error *err)
+{
+    struct memory *memory = &process->memory;
+    const struct symbols *symbols = &process->symbols;
+
+    if ((worked_out || process->layout_assumed) &&
+        !symbol_checks_run(memory, process->layout, &process->module, symbols, err))
+        return false;
+    return !process->layout_assumed ||
+           symbol_checks_records(memory, process->layout, &process->module, symbols, err);
+}
+
+/* By the symbol table; without one by the code of known functions. */
 static bool find_symbols(struct go_process *process, struct error *err)
 {
     const struct elf_file *elf = process->program.elf;
+    bool named = elf_file_has_symbols(elf) &&
+                 symbols_from_symtab(elf, process->bias, &process->symbols, NULL);
 
-    if (elf_file_has_symbols(elf) &&
-        symbols_from_symtab(elf, process->bias, &process->symbols, NULL))
-        return find_module(process, err);
-    process->symbols = (struct symbols){0};
+    if (!named)
+        process->symbols = (struct symbols){0};
     if (!find_module(process, err))
         return false;
     const struct stripped_program stripped = {.elf = elf,
@@ -217,9 +232,8 @@ static bool find_symbols(struct go_process *process, struct error *err)
                                               .module = &process->module,
                                               .functions = process->functions,
                                               .minor = process->layout->minor};
-    return stripped_find_symbols(&stripped, &process->symbols, err) &&
-           symbol_checks_run(&process->memory, process->layout, &process->module,
-                             &process->symbols, err);
+    return (named || stripped_find_symbols(&stripped, &process->symbols, err)) &&
+           prove_symbols(process, !named, err);
 }
 
 static bool open_readers(struct go_process *process, const struct procfs_maps *maps,
@@ -267,6 +281,8 @@ static bool open_image(struct go_process *process, struct error *err)
     bool ok = find_bias(process, &maps, err) && find_version(process, err) &&
               choose_layout(process, err) && find_symbols(process, err) &&
               open_readers(process, &maps, err);
+    if (!ok && process->layout_assumed)
+        error_wrap(err, "built with %s, which goprofd does not know", process->go_version);
     procfs_maps_release(&maps);
     return ok;
 }
@@ -373,7 +389,7 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
     facts->vcs_revision = info->vcs_revision;
     facts->build_id = process->program.build_id[0] != '\0' ? process->program.build_id
                                                            : process->program.go_build_id;
-    facts->layout = process->layout_source;
+    facts->layout = process->layout_assumed ? "assumed" : "table";
     facts->container_id = process->container_id;
     facts->cgroup = process->cgroup;
     facts->build_settings = info->settings;
@@ -413,8 +429,7 @@ static bool read_runtime(struct go_process *process, struct snapshot *building,
     int64_t rate = 0;
 
     if (!heap_stats_read(process->stats, values, &retries, err) ||
-        !buckets_read(process->buckets, values->num_forced_gc, building->realtime_ns, profile,
-                      &rate, &retries, err))
+        !buckets_read(process->buckets, building->realtime_ns, profile, &rate, &retries, err))
         return false;
     fill_profile_values(values, *profile, rate);
     if ((*profile)->partial) {

@@ -20,11 +20,14 @@ enum {
     BUCKET_MEMORY = 1,
     PROCESSORS_CHECKED = 4,
     CHECK_TRIES = 60,
+    CYCLES = 4, /* active and three futures */
+    RECORDS_CHECKED = 512,
 };
 #define CHECK_PAUSE_NS 3000000L
 #define CYCLE_WRAP (UINT64_C(3) << 25)
 #define RATE_MAX (UINT64_C(1) << 31)
 #define GOROUTINES_MAX (UINT64_C(1) << 40)
+#define COUNT_MAX (UINT64_C(1) << 48)
 #define GC_PERCENT_OFF UINT32_MAX
 #define GC_PERCENT_MAX (UINT32_C(1) << 24)
 
@@ -39,8 +42,8 @@ struct check {
 static bool refuse(const struct check *check, enum symbol_id id, const char *what, uint64_t value)
 {
     return error_set(check->err, ERROR_UNSUPPORTED,
-                     "stripped, and what was taken for %s (0x%llx) is not it: %s %llu",
-                     symbols_name(id), (unsigned long long)check->symbols->address[id], what,
+                     "what was taken for %s (0x%llx) is not it: %s %llu", symbols_name(id),
+                     (unsigned long long)check->symbols->address[id], what,
                      (unsigned long long)value);
 }
 
@@ -57,31 +60,44 @@ static bool is_text(const struct moduledata *module, uint64_t pc)
     return pc >= module->text && pc < module->etext;
 }
 
-/* Empty, or a record of the heap profile with a stack that begins in code. */
+/* A record of the heap profile: this, then its stack, then the counts (type bucket in mprof.go). */
+struct bucket {
+    uint64_t next, allnext, type, hash, size, stack_count;
+};
+
+static bool read_bucket(const struct check *check, uint64_t address, struct bucket *bucket)
+{
+    if (address % 8 != 0 || !memory_read(check->memory, address, bucket, sizeof(*bucket), NULL))
+        return refuse(check, SYMBOL_MBUCKETS, "a record would be at", address);
+    if (bucket->type != BUCKET_MEMORY)
+        return refuse(check, SYMBOL_MBUCKETS, "type of a record is", bucket->type);
+    if (bucket->stack_count == 0 || bucket->stack_count > STACK_PCS_MAX)
+        return refuse(check, SYMBOL_MBUCKETS, "depth of a stack is", bucket->stack_count);
+    return true;
+}
+
+/* A stack begins or ends in the code of the runtime's module: with plugins not all of it is there.
+ */
+static bool check_stack(const struct check *check, uint64_t address, const struct bucket *bucket)
+{
+    uint64_t stack = address + sizeof(*bucket), first, last;
+
+    if (!memory_read(check->memory, stack, &first, sizeof(first), NULL) ||
+        !memory_read(check->memory, stack + (bucket->stack_count - 1) * 8, &last, sizeof(last),
+                     NULL))
+        return refuse(check, SYMBOL_MBUCKETS, "a stack would be at", stack);
+    if (!is_text(check->module, first) && !is_text(check->module, last))
+        return refuse(check, SYMBOL_MBUCKETS, "a stack begins outside of code:", first);
+    return true;
+}
+
 static bool check_mbuckets(const struct check *check)
 {
-    struct {
-        uint64_t next, allnext, type, hash, size, stack_count, first_pc;
-    } bucket;
+    struct bucket bucket;
     uint64_t head;
 
-    if (!read_at(check, SYMBOL_MBUCKETS, 0, &head, sizeof(head)))
-        return false;
-    if (head == 0)
-        return true;
-    if (head % 8 != 0 || !memory_read(check->memory, head, &bucket, sizeof(bucket), NULL))
-        return refuse(check, SYMBOL_MBUCKETS, "it points to", head);
-    if (bucket.type != BUCKET_MEMORY)
-        return refuse(check, SYMBOL_MBUCKETS, "type of its first record is", bucket.type);
-    if (bucket.stack_count > STACK_PCS_MAX)
-        return refuse(check, SYMBOL_MBUCKETS, "depth of its first stack is", bucket.stack_count);
-    /* cgo programs may have C code at the leaf, but not on a heap record: it is Go that allocates.
-     */
-    if (bucket.stack_count > 0 && !is_text(check->module, bucket.first_pc) &&
-        bucket.first_pc != UINT64_MAX)
-        return refuse(check, SYMBOL_MBUCKETS,
-                      "its first stack begins outside of code:", bucket.first_pc);
-    return true;
+    return read_at(check, SYMBOL_MBUCKETS, 0, &head, sizeof(head)) &&
+           (head == 0 || (read_bucket(check, head, &bucket) && check_stack(check, head, &bucket)));
 }
 
 static bool check_profile(const struct check *check)
@@ -179,6 +195,19 @@ static bool check_all(const struct check *check)
            check_goroutines(check) && check_heap(check);
 }
 
+/* The runtime may just be starting, GOMAXPROCS change, a count be read before its bound: again,
+ * then, for a while. */
+static bool keep_trying(const struct check *check, bool (*holds)(const struct check *check),
+                        struct error *err)
+{
+    for (unsigned tries = 0; tries < CHECK_TRIES; tries++) {
+        if (holds(check))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = CHECK_PAUSE_NS}, NULL);
+    }
+    return error_set(err, check->err->code, "%s", check->err->message);
+}
+
 bool symbol_checks_run(struct memory *memory, const struct go_layout *layout,
                        const struct moduledata *module, const struct symbols *symbols,
                        struct error *err)
@@ -186,12 +215,74 @@ bool symbol_checks_run(struct memory *memory, const struct go_layout *layout,
     struct error cause = {0};
     const struct check check = {memory, layout, module, symbols, &cause};
 
-    /* The runtime may just be starting, GOMAXPROCS change, a count be read before its bound: again,
-     * then, for a while. */
-    for (unsigned tries = 0; tries < CHECK_TRIES; tries++) {
-        if (check_all(&check))
-            return true;
-        nanosleep(&(struct timespec){.tv_nsec = CHECK_PAUSE_NS}, NULL);
+    return keep_trying(&check, check_all, err);
+}
+
+/* Records. */
+
+/* Since 1.27: active and three futures of {allocs, frees}. */
+static bool counts_fit(const uint64_t *words, uint64_t size, bool *bytes_follow)
+{
+    uint64_t allocs = 0, frees = 0;
+
+    for (size_t cycle = 0; cycle < CYCLES; cycle++) {
+        allocs += words[2 * cycle];
+        frees += words[2 * cycle + 1];
     }
-    return error_set(err, cause.code, "%s", cause.message);
+    /* Where bytes follow the counts, as up to 1.26, they are taken for the counts of a future. */
+    *bytes_follow &= size > 1 && words[2] == words[0] * size && words[3] == words[1] * size &&
+                     words[6] == words[4] * size && words[7] == words[5] * size;
+    return words[1] <= words[0] && frees <= allocs && allocs <= COUNT_MAX;
+}
+
+/* Up to 1.26: the same of {allocs, frees, bytes allocated, bytes freed}. */
+static bool counts_and_bytes_fit(const uint64_t *words, uint64_t size)
+{
+    uint64_t allocs = 0, frees = 0;
+
+    for (size_t cycle = 0; cycle < CYCLES; cycle++, words += 4) {
+        allocs += words[0];
+        frees += words[1];
+        if (words[2] != words[0] * size || words[3] != words[1] * size)
+            return false;
+    }
+    return frees <= allocs && allocs <= COUNT_MAX;
+}
+
+static bool check_records(const struct check *check)
+{
+    uint64_t words[4 * CYCLES], at;
+    size_t counted = 0;
+    bool bytes_follow = true;
+
+    if (!read_at(check, SYMBOL_MBUCKETS, 0, &at, sizeof(at)))
+        return false;
+    for (size_t i = 0; at != 0 && i < RECORDS_CHECKED; i++) {
+        struct bucket bucket;
+        if (!read_bucket(check, at, &bucket) || !check_stack(check, at, &bucket))
+            return false;
+        uint64_t record = at + sizeof(bucket) + bucket.stack_count * 8;
+        if (!memory_read(check->memory, record, words, CYCLES * check->layout->record_cycle_bytes,
+                         NULL))
+            return refuse(check, SYMBOL_MBUCKETS, "counts would be at", record);
+        bool fits = check->layout->size_exact ? counts_fit(words, bucket.size, &bytes_follow)
+                                              : counts_and_bytes_fit(words, bucket.size);
+        if (!fits)
+            return refuse(check, SYMBOL_MBUCKETS, "impossible counts at", record);
+        counted += words[0] != 0 || words[4] != 0;
+        at = bucket.allnext;
+    }
+    if (check->layout->size_exact && counted > 0 && bytes_follow)
+        return refuse(check, SYMBOL_MBUCKETS, "bytes where counts should be, in records:", counted);
+    return true;
+}
+
+bool symbol_checks_records(struct memory *memory, const struct go_layout *layout,
+                           const struct moduledata *module, const struct symbols *symbols,
+                           struct error *err)
+{
+    struct error cause = {0};
+    const struct check check = {memory, layout, module, symbols, &cause};
+
+    return keep_trying(&check, check_records, err);
 }

@@ -20,4 +20,11 @@ bool symbol_checks_run(struct memory *memory, const struct go_layout *layout,
                        const struct moduledata *module, const struct symbols *symbols,
                        struct error *err) GOPROFD_MUST_CHECK;
 
+/* Whether heap profile records are what [layout] says, by those at the head of the list: for a
+ * layout that was assumed, since sums elsewhere do not depend on them.  ERROR_UNSUPPORTED says what
+ * is wrong. Proves nothing while the list is empty. */
+bool symbol_checks_records(struct memory *memory, const struct go_layout *layout,
+                           const struct moduledata *module, const struct symbols *symbols,
+                           struct error *err) GOPROFD_MUST_CHECK;
+
 #endif
