@@ -37,6 +37,7 @@ struct moment {
     int64_t rate;
     uint64_t lock;
     uint32_t cycle_word;
+    uint32_t forced_gcs; /* MemStats.NumForcedGC */
     unsigned char canary[RECORD_MAX_BYTES];
 };
 
@@ -69,7 +70,7 @@ struct buckets {
     uint32_t last_cycle;
     enum sum_mode last_mode;
     size_t last_canary;
-    uint64_t last_forced_gc;
+    uint32_t last_forced_gcs;
     bool settled; /* last_* are those of an accepted, complete reading */
 };
 
@@ -137,12 +138,13 @@ static bool reserve(struct buckets *buckets, struct error *err)
 
 /* Moments. */
 
-/* The order matters: see the top of the file. */
+/* The order matters: lock before canary, see the top of the file; and the number of explicit GCs, which
+ * rises before C does, behind C, so that it counts the one that C stands for. */
 static bool read_moment(struct buckets *buckets, size_t canary, struct moment *moment,
                         struct error *err)
 {
     const uint64_t *address = buckets->from.symbols->address;
-    struct memory_part parts[5];
+    struct memory_part parts[6];
     size_t count = 0;
 
     memset(moment, 0, sizeof(*moment));
@@ -154,6 +156,8 @@ static bool read_moment(struct buckets *buckets, size_t canary, struct moment *m
             (struct memory_part){bucket_list_record_address(buckets->list, canary), moment->canary,
                                  (1 + CYCLES) * buckets->from.layout->record_cycle_bytes};
     parts[count++] = (struct memory_part){address[SYMBOL_MPROF_CYCLE], &moment->cycle_word, 4};
+    parts[count++] = (struct memory_part){
+        address[SYMBOL_MEMSTATS] + buckets->from.layout->stats_numforcedgc, &moment->forced_gcs, 4};
     return memory_read_parts(buckets->from.memory, parts, count, err);
 }
 
@@ -284,11 +288,10 @@ static enum attempt attempt(struct buckets *buckets, struct pass *pass, bool twi
 }
 
 /* Repeats until a pass holds.  [*given_up]: values are of one cycle but may mix two states. */
-static bool read_values(struct buckets *buckets, struct moment *moment, uint64_t num_forced_gc,
-                        struct pass *pass, uint64_t *retries, bool *given_up, struct error *err)
+static bool read_values(struct buckets *buckets, struct moment *moment, struct pass *pass,
+                        uint64_t *retries, bool *given_up, struct error *err)
 {
     enum sum_mode mode = moment->cycle_word >> 1 == 0 ? SUM_ALL : SUM_PUBLISHED;
-    bool twice = num_forced_gc != buckets->last_forced_gc;
     bool one_cycle = false;
     bool wrong_mode = false;
 
@@ -306,7 +309,8 @@ static bool read_values(struct buckets *buckets, struct moment *moment, uint64_t
         if (!is_settled(buckets, moment) && tries < buckets->limits.retries)
             continue;
         *pass = (struct pass){.cycle = moment->cycle_word >> 1, .mode = mode};
-        enum attempt outcome = attempt(buckets, pass, twice && mode == SUM_PUBLISHED, err);
+        bool twice = mode == SUM_PUBLISHED && moment->forced_gcs != buckets->last_forced_gcs;
+        enum attempt outcome = attempt(buckets, pass, twice, err);
         if (outcome == ATTEMPT_FAILED)
             return false;
         /* All or nothing over the whole list: one published count, and sums are out. */
@@ -399,8 +403,8 @@ static bool says_the_same(const struct buckets *buckets, const struct moment *mo
            same_values(buckets->values, buckets->fresh, count);
 }
 
-static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t num_forced_gc,
-                      uint64_t taken_realtime_ns, uint64_t *retries, struct error *err)
+static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t taken_realtime_ns,
+                      uint64_t *retries, struct error *err)
 {
     struct pass pass = {.canary = SIZE_MAX};
     bool given_up = false;
@@ -411,12 +415,12 @@ static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t n
         walk = bucket_list_extend(buckets->list, moment->head, buckets->limits.records_a_read,
                                   buckets->limits.records, err);
         if (walk == BUCKET_WALK_FAILED || !reserve(buckets, err) ||
-            !read_values(buckets, moment, num_forced_gc, &pass, retries, &given_up, err))
+            !read_values(buckets, moment, &pass, retries, &given_up, err))
             return false;
         if (!given_up && walk == BUCKET_WALK_DONE && says_the_same(buckets, moment, &pass)) {
             buckets->last_canary = pass.canary;
             buckets->last_mode = pass.mode;
-            buckets->last_forced_gc = num_forced_gc;
+            buckets->last_forced_gcs = moment->forced_gcs;
             return true;
         }
     } else if (buckets->settled && buckets->last->rate == 0)
@@ -434,12 +438,12 @@ static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t n
     buckets->last_cycle = moment->cycle_word >> 1;
     buckets->last_mode = pass.mode;
     buckets->last_canary = pass.canary;
-    buckets->last_forced_gc = num_forced_gc;
+    buckets->last_forced_gcs = moment->forced_gcs;
     buckets->settled = !given_up && walk != BUCKET_WALK_PAUSED;
     return true;
 }
 
-bool buckets_read(struct buckets *buckets, uint64_t num_forced_gc, uint64_t taken_realtime_ns,
+bool buckets_read(struct buckets *buckets, uint64_t taken_realtime_ns,
                   const struct profile **profile, int64_t *rate, uint64_t *retries,
                   struct error *err)
 {
@@ -452,7 +456,7 @@ bool buckets_read(struct buckets *buckets, uint64_t num_forced_gc, uint64_t take
         return error_set(err, ERROR_CORRUPT, "runtime.MemProfileRate is %lld",
                          (long long)moment.rate);
     if (!is_unchanged(buckets, &moment) &&
-        !read_anew(buckets, &moment, num_forced_gc, taken_realtime_ns, retries, err))
+        !read_anew(buckets, &moment, taken_realtime_ns, retries, err))
         return false;
     *profile = profile_ref(buckets->last);
     return true;

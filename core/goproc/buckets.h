@@ -54,11 +54,11 @@ struct buckets *buckets_new(const struct buckets_source *source,
 void buckets_free(struct buckets *buckets); /* NULL is allowed */
 
 /* Reads the profile as of the last GC; [*profile] gets one hold: the same object as last time when
- * nothing published has changed.  [num_forced_gc] as in MemStats: while it rises, values are read
- * twice and must agree.  [*retries] grows by the repetitions.  [*rate] gets MemProfileRate; with
- * rate 0 the profile is empty.  ERROR_BUSY when no consistent reading came about, ERROR_CORRUPT for
- * a list or record that cannot be. */
-bool buckets_read(struct buckets *buckets, uint64_t num_forced_gc, uint64_t taken_realtime_ns,
+ * nothing published has changed.  While explicit GCs happen, values are read twice and must agree.
+ * [*retries] grows by the repetitions.  [*rate] gets MemProfileRate; with rate 0 the profile is
+ * empty.  ERROR_BUSY when no consistent reading came about, ERROR_CORRUPT for a list or record that
+ * cannot be. */
+bool buckets_read(struct buckets *buckets, uint64_t taken_realtime_ns,
                   const struct profile **profile, int64_t *rate, uint64_t *retries,
                   struct error *err) GOPROFD_MUST_CHECK;
 

@@ -21,7 +21,7 @@ enum { TARGET_WORDS = 1 << 19, STACK_PCS = 2 };
 #define BUCKETS UINT64_C(0x800000)
 
 /* runtime variables, 8 bytes apart */
-enum { VARIABLE_HEAD, VARIABLE_CYCLE, VARIABLE_LOCK, VARIABLE_RATE, VARIABLE_COUNT };
+enum { VARIABLE_HEAD, VARIABLE_CYCLE, VARIABLE_LOCK, VARIABLE_RATE, VARIABLE_FORCED, VARIABLE_COUNT };
 enum { ACTIVE, FUTURE_0, FUTURE_1, FUTURE_2 };
 
 struct target {
@@ -90,6 +90,7 @@ static void open_target(const char *version, const struct buckets_limits *limits
     symbols.address[SYMBOL_MPROF_CYCLE] = VARIABLES + 8;
     symbols.address[SYMBOL_MPROF_ACTIVE_LOCK] = VARIABLES + 16;
     symbols.address[SYMBOL_MEM_PROFILE_RATE] = VARIABLES + 24;
+    symbols.address[SYMBOL_MEMSTATS] = VARIABLES + 32 - layout->stats_numforcedgc;
     const struct buckets_source source = {.memory = &memory,
                                           .layout = layout,
                                           .symbols = &symbols,
@@ -159,7 +160,8 @@ static const struct profile *read_profile(uint64_t forced_gcs)
     struct error err = {0};
     int64_t rate;
     uint64_t retries = 0;
-    cr_assert(buckets_read(buckets, forced_gcs, 1, &profile, &rate, &retries, &err), "%s",
+    target.variables[VARIABLE_FORCED] = forced_gcs;
+    cr_assert(buckets_read(buckets, 1, &profile, &rate, &retries, &err), "%s",
               err.message);
     return profile;
 }
@@ -178,7 +180,7 @@ static bool read_fails(enum error_code code, const char *says)
     struct error err = {0};
     int64_t rate;
     uint64_t retries = 0;
-    if (buckets_read(buckets, 0, 1, &profile, &rate, &retries, &err))
+    if (buckets_read(buckets, 1, &profile, &rate, &retries, &err))
         return false;
     cr_assert_eq(err.code, code, "%s", err.message);
     cr_assert_not_null(strstr(err.message, says), "%s", err.message);
@@ -256,7 +258,7 @@ Test(buckets, give_an_empty_profile_when_profiling_is_switched_off)
     open_target("go1.26.8", &BUCKETS_LIMITS_DEFAULT);
     set_counts(add_bucket(64), ACTIVE, 3, 0);
     target.variables[VARIABLE_RATE] = 0;
-    cr_assert(buckets_read(buckets, 0, 1, &profile, &rate, &retries, &err), "%s", err.message);
+    cr_assert(buckets_read(buckets, 1, &profile, &rate, &retries, &err), "%s", err.message);
     cr_assert_eq(rate, 0);
     cr_assert_eq(profile->rate, 0);
     cr_assert_eq(profile->entry_count, 0);
