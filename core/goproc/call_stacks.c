@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/goproc/call_target.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/pclntab.h"
 #include "core/store/site.h"
 
 enum { CACHE_FIRST_SLOTS = 1024, FRAMES_MAX = CALL_STACK_PCS_MAX + PCLNTAB_INLINE_DEPTH_MAX };
-_Static_assert((int)FRAMES_MAX <= (int)SITE_FRAMES_MAX, "a site must hold the longest stack");
+_Static_assert((int)FRAMES_MAX < (int)SITE_FRAMES_MAX, "a site must hold the longest stack");
 
 /* What is known of one return address. */
 struct known_pc {
@@ -25,18 +26,22 @@ struct known_pc {
     bool inlined;
     bool is_runtime; /* hidden at the top of a stack */
     bool is_goexit;
+    bool call_decoded;      /* the call before pc was looked at, and this is what it calls: */
+    const char *allocator;  /* a function of the runtime, or NULL */
 };
 
 struct call_stacks {
     struct pclntab *table;
     struct site_table *sites;
     const struct go_layout *layout;
+    const struct elf_file *code; /* NULL: calls are not decoded */
+    uint64_t code_bias;
     struct known_pc *slots;
     size_t slot_count; /* a power of two */
     size_t used;
     uint64_t pcs[FRAMES_MAX];
     struct known_pc known[FRAMES_MAX];
-    struct frame frames[FRAMES_MAX];
+    struct frame frames[FRAMES_MAX + 1]; /* one more for the allocator */
 };
 
 struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *sites,
@@ -63,6 +68,13 @@ void call_stacks_free(struct call_stacks *stacks)
         return;
     free(stacks->slots);
     free(stacks);
+}
+
+void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file *elf,
+                              uint64_t bias)
+{
+    stacks->code = elf;
+    stacks->code_bias = bias;
 }
 
 /* The cache of pcs. */
@@ -149,6 +161,34 @@ static bool known_pc_of(struct call_stacks *stacks, uint64_t pc, struct known_pc
         stacks->used++;
     }
     return true;
+}
+
+/* The runtime function that the instruction before [pc] calls, or NULL.  Only a target that is the
+ * entry of a function counts: a decoded number that hits the middle of one was no call. */
+static const char *decode_allocator(struct call_stacks *stacks, uint64_t pc)
+{
+    uint64_t target;
+    struct pclntab_frame called;
+
+    if (!call_target_before(stacks->code, stacks->code_bias, pc, &target) ||
+        !pclntab_frame_at(stacks->table, target, &called) || called.entry != target ||
+        !has_prefix(&called.function, "runtime."))
+        return NULL;
+    return site_table_string(stacks->sites, called.function.text, called.function.length);
+}
+
+static const char *allocator_before(struct call_stacks *stacks, uint64_t pc)
+{
+    if (stacks->code == NULL)
+        return NULL;
+    struct known_pc *slot = slot_of(stacks->slots, stacks->slot_count, pc);
+    if (slot->pc != pc || pc == 0)
+        return decode_allocator(stacks, pc); /* the cache is full */
+    if (!slot->call_decoded) {
+        slot->allocator = decode_allocator(stacks, pc);
+        slot->call_decoded = true;
+    }
+    return slot->allocator;
 }
 
 /* Frames. */
@@ -243,9 +283,16 @@ const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *p
                 return NULL;
     }
 
-    size_t hidden = append_frames(stacks, 0, hidden_pcs, 0);
+    size_t hidden = 0;
+    const char *allocator = NULL;
+    if (count > 0 && !stacks->known[0].is_runtime)
+        allocator = allocator_before(stacks, stacks->pcs[0]);
+    if (allocator != NULL)
+        stacks->frames[hidden++] =
+            (struct frame){.function = allocator, .file = "", .starts_location = true};
+    hidden = append_frames(stacks, 0, hidden_pcs, hidden);
     size_t total = append_frames(stacks, hidden_pcs, count, hidden);
-    if (total == hidden && hidden > 0) {
+    if (total == hidden && hidden > 0 && allocator == NULL) {
         /* Nothing but goexit below: pprof then shows what it would have hidden. */
         hidden = 0;
     }

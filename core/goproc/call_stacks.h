@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 
 struct call_stacks;
+struct elf_file;
 struct go_layout;
 struct pclntab;
 struct site;
@@ -28,6 +29,12 @@ enum {
 struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *sites,
                                     const struct go_layout *layout);
 void call_stacks_free(struct call_stacks *stacks); /* NULL is allowed */
+
+/* From now on a stack that begins outside the runtime gets the runtime function that its leaf called, read
+ * from the code in [elf] (borrowed), as one hidden frame with address 0: what pprof shows stays the
+ * same, and the site knows its primitive on every Go version. */
+void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file *elf,
+                              uint64_t bias);
 
 /* The site of a bucket with this stack, newly added to the table.  [pcs] are return addresses, leaf
  * first, at most CALL_STACK_PCS_MAX.  NULL with ERROR_LIMIT or ERROR_NO_MEMORY. */
