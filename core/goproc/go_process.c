@@ -59,6 +59,7 @@ struct go_process {
     struct buffer cmdline;
     char *command; /* arguments joined with spaces */
     char exe[PROCFS_PATH_MAX_BYTES];
+    char image[PROCFS_PATH_MAX_BYTES]; /* the file that holds Go: exe, or a library in it */
     char cgroup[PROCFS_PATH_MAX_BYTES];
     char container_id[80];
 };
@@ -125,7 +126,7 @@ static bool open_identity(struct go_process *process, struct error *err)
     return memory_open_process(&process->memory, process->pid, err);
 }
 
-/* Where the executable was loaded. */
+/* Where the image was loaded. */
 static bool find_bias(struct go_process *process, const struct procfs_maps *maps,
                       struct error *err)
 {
@@ -137,7 +138,7 @@ static bool find_bias(struct go_process *process, const struct procfs_maps *maps
     }
     for (size_t i = 0; i < maps->count; i++) {
         const struct procfs_mapping *mapping = &maps->mappings[i];
-        if (strcmp(mapping->path, process->exe) == 0 &&
+        if (strcmp(mapping->path, process->image) == 0 &&
             (lowest == NULL || mapping->start < lowest->start))
             lowest = mapping;
     }
@@ -249,8 +250,9 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
         (process->stats = heap_stats_new(&process->memory, process->layout,
                                          &process->symbols)) == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
+    call_stacks_decode_calls(process->stacks, process->program.elf, process->bias);
     if (!heap_stats_check(process->stats, err) ||
-        !code_mappings_build(&process->fs, process->pid, maps, process->exe,
+        !code_mappings_build(&process->fs, process->pid, maps, process->image,
                              process->program.build_id, process->sites, &mappings,
                              &mapping_count, err))
         return false;
@@ -274,11 +276,12 @@ static bool open_image(struct go_process *process, struct error *err)
 {
     struct procfs_maps maps = {0};
 
-    if (!go_program_open(&process->fs, process->pid, &process->program, err) ||
-        !procfs_exe_read(&process->fs, process->pid, process->exe, err) ||
-        !procfs_maps_read(&process->fs, process->pid, &maps, err))
+    if (!procfs_maps_read(&process->fs, process->pid, &maps, err))
         return false;
-    bool ok = find_bias(process, &maps, err) && find_version(process, err) &&
+    bool ok = go_program_open_mapped(&process->fs, process->pid, &maps, &process->program,
+                                     process->image, err) &&
+              procfs_exe_read(&process->fs, process->pid, process->exe, err) &&
+              find_bias(process, &maps, err) && find_version(process, err) &&
               choose_layout(process, err) && find_symbols(process, err) &&
               open_readers(process, &maps, err);
     if (!ok && process->layout_assumed)

@@ -7,12 +7,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/arena.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/procfs.h"
 #include "core/goproc/procfs_file.h"
 
+/* The runtime alone has more code than this; most libraries of a C program have less. */
+enum { GO_CODE_MIN_BYTES = 128 << 10 };
 #define PROGRAM_ARENA_MAX_BYTES ((size_t)8 << 20)
 
 /* Build info may be missing, so it is the function table that makes a program Go.  Where there are
@@ -95,6 +98,57 @@ bool go_program_open(const struct procfs *fs, pid_t pid, struct go_program *prog
         return procfs_pid_error(fs, pid, "exe", cause, err);
     }
     return go_program_open_fd(fd, program, err);
+}
+
+/* Opens what is mapped at [mapping], by the kernel's own link to it where we may, else by its path
+ * in the target's root.  -1 if it is no regular file, or gone. */
+static int open_mapped(const struct procfs *fs, pid_t pid, const struct procfs_mapping *mapping)
+{
+    char relative[PROCFS_PATH_MAX_BYTES];
+    char path[PROCFS_PATH_MAX_BYTES];
+    struct stat status;
+    int fd = -1;
+
+    snprintf(relative, sizeof(relative), "proc/%d/map_files/%llx-%llx", (int)pid,
+             (unsigned long long)mapping->start, (unsigned long long)mapping->end);
+    if (procfs_path(fs, path, relative) && stat(path, &status) == 0 && S_ISREG(status.st_mode))
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd != -1)
+        return fd;
+    int length = snprintf(relative, sizeof(relative), "proc/%d/root%s", (int)pid, mapping->path);
+    /* The path is the target's choice: never wait for a FIFO, never open a device. */
+    if (length < 0 || (size_t)length >= sizeof(relative) || !procfs_path(fs, path, relative) ||
+        stat(path, &status) == -1 || !S_ISREG(status.st_mode))
+        return -1;
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static bool may_hold_go(const struct procfs_mapping *mapping)
+{
+    return mapping->executable && mapping->inode != 0 && mapping->path[0] == '/' &&
+           mapping->end - mapping->start >= GO_CODE_MIN_BYTES;
+}
+
+bool go_program_open_mapped(const struct procfs *fs, pid_t pid, const struct procfs_maps *maps,
+                            struct go_program *program, char image[PROCFS_PATH_MAX_BYTES],
+                            struct error *err)
+{
+    struct error cause;
+
+    if (go_program_open(fs, pid, program, &cause))
+        return procfs_exe_read(fs, pid, image, err);
+    for (size_t i = 0; cause.code == ERROR_UNSUPPORTED && i < maps->count; i++) {
+        const struct procfs_mapping *mapping = &maps->mappings[i];
+        size_t length = strlen(mapping->path);
+        if (!may_hold_go(mapping) || length >= PROCFS_PATH_MAX_BYTES)
+            continue;
+        int fd = open_mapped(fs, pid, mapping);
+        if (fd != -1 && go_program_open_fd(fd, program, NULL)) {
+            memcpy(image, mapping->path, length + 1);
+            return true;
+        }
+    }
+    return error_set(err, cause.code, "%s", cause.message);
 }
 
 void go_program_close(struct go_program *program)

@@ -11,15 +11,15 @@
 #include "core/base/error.h"
 #include "core/goproc/buildinfo.h"
 #include "core/goproc/elf_file.h"
+#include "core/goproc/procfs.h"
 
 struct arena;
-struct procfs;
 
 struct go_program {
     struct elf_file *elf;
     struct arena *arena_;
-    struct buildinfo info; /* go_version "" if the linker noted none */
-    char build_id[2 * ELF_BUILD_ID_MAX_BYTES + 1];     /* GNU, hex */
+    struct buildinfo info;                         /* go_version "" if the linker noted none */
+    char build_id[2 * ELF_BUILD_ID_MAX_BYTES + 1]; /* GNU, hex */
     char go_build_id[ELF_GO_BUILD_ID_MAX_BYTES];
 };
 
@@ -27,6 +27,12 @@ struct go_program {
  * with the cure, ERROR_CORRUPT. */
 bool go_program_open(const struct procfs *fs, pid_t pid, struct go_program *program,
                      struct error *err) GOPROFD_MUST_CHECK;
+/* The same; if the program itself is not Go (the loader ld.so, a C program with a Go library in
+ * it), the first file among [maps] that is mapped for execution and is Go.  [image] gets its path
+ * as in maps. */
+bool go_program_open_mapped(const struct procfs *fs, pid_t pid, const struct procfs_maps *maps,
+                            struct go_program *program, char image[PROCFS_PATH_MAX_BYTES],
+                            struct error *err) GOPROFD_MUST_CHECK;
 /* The same from an open file, which is taken over in every case. */
 bool go_program_open_fd(int fd, struct go_program *program, struct error *err) GOPROFD_MUST_CHECK;
 void go_program_close(struct go_program *program); /* harmless when zeroed */
