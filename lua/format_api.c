@@ -9,7 +9,8 @@
 static void push_scaled(lua_State *L, double number, const char *unit)
 {
     char text[64];
-    const int precision = fabs(number) >= 99.95 || number == floor(number) ? 0 : 1;
+    const double tenths = round(number * 10);
+    const int precision = fabs(tenths) >= 1000 || fmod(tenths, 10) == 0 ? 0 : 1;
     if (snprintf(text, sizeof(text), "%.*f %s", precision, number, unit) < 0)
         text[0] = '\0';
     lua_pushstring(L, text);

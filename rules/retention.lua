@@ -8,8 +8,8 @@
 -- high_retention_threshold_percent of the config.  Judged as of the last GC, so a leak shows one or
 -- two cycles late.
 
-local GROWTH_TAIL = 1 / 3        -- the newest third of the observed time ...
-local GROWTH_TAIL_SHARE = 0.2    -- ... must hold this share of the growth: it has not stopped
+local HEAD_SHARE = 0.1           -- the first third of the observed time holds this share of the growth,
+local TAIL_SHARE = 0.2           -- the last third this: it went on all the time and has not stopped
 local DRAWDOWN_SHARE = 0.2       -- it never gave back more than this share of what it took
 local FALLS_SHARE = 0.15         -- of the steps; sampling makes a steady rise stumble
 
@@ -44,21 +44,44 @@ local function grows(target, entry, window, params)
   if gained < params.min_growth or growth.falls > FALLS_SHARE * growth.points then
     return nil
   end
-  local tail = target:growth(entry, growth.seconds * GROWTH_TAIL)
-  if not tail or tail.last - tail.first < GROWTH_TAIL_SHARE * gained then
+  local later = target:growth(entry, growth.seconds * 2 / 3)
+  local tail = target:growth(entry, growth.seconds / 3)
+  if not later or later.first - growth.first < HEAD_SHARE * gained
+    or not tail or tail.last - tail.first < TAIL_SHARE * gained then
     return nil
   end
   return growth
 end
 
--- Growth over the short window finds a leak early, over the long one a slow leak or one with rare GCs.
-local function leak(target, entry, window, params)
-  local whole = target:growth(entry, window)
+-- A short window finds a leak early, a long one finds a slow leak, or one in a program that rarely
+-- collects; so windows of all sizes are tried, the shortest first.
+local function leak(target, entry, longest, params)
+  local whole = target:growth(entry, longest)
   if not whole or whole.drawdown > DRAWDOWN_SHARE * (whole.last - whole.min) then
     return nil
   end
-  return grows(target, entry, math.min(window, params.quick_window), params)
-    or grows(target, entry, window, params)
+  local window = params.min_time * 1.2
+  while window < longest do
+    local growth = grows(target, entry, window, params)
+    if growth then
+      return growth
+    end
+    window = window * 2
+  end
+  return grows(target, entry, longest, params)
+end
+
+local function describe(entry, growth)
+  local what = format_bytes(entry.bytes)
+  if entry.type_name ~= "unknown" then
+    what = what .. " of " .. entry.type_name
+  end
+  if entry.tag ~= entry.func then
+    what = what .. " for " .. entry.tag
+  end
+  return string.format("%s (%s:%d) retains %s: %.0f%% of the heap, %s more than %s ago and still growing",
+    entry.func, entry.file, entry.line, what, entry.percent,
+    format_bytes(growth.last - growth.first), format_seconds(growth.seconds))
 end
 
 return {
@@ -72,7 +95,6 @@ return {
     min_rises = 4,             -- GC cycles that found more than the one before
     min_time = "10s",          -- from the first to the last of them
     warmup = "5s",             -- of the process: filling up after a start is not counted
-    quick_window = "30s",
     window = config.retention_window,
   },
   evaluate = function(target, params)
@@ -89,20 +111,15 @@ return {
       local growth = severity and entry.bytes >= params.min_bytes and leak(target, entry, window, params)
       if growth then
         local id = "retention-" .. entry.type_name .. "-" .. entry.tag
-        local where = entry.func .. " (" .. entry.file .. ":" .. entry.line .. ")"
-        local what = string.format("%s of %s, tag %s: %.0f%% of the heap, +%s in %s and still growing",
-          format_bytes(entry.bytes), entry.type_name, entry.tag, entry.percent,
-          format_bytes(growth.last - growth.first), format_seconds(growth.seconds))
+        local message = describe(entry, growth)
         alert {
           id = id, severity = severity, source = "retention", value = entry.percent,
-          type_name = entry.type_name, tag = entry.tag,
-          message = what .. "; allocated by " .. where,
+          type_name = entry.type_name, tag = entry.tag, message = message,
           evidence = { entry },
         }
         suggest {
           id = id, severity = severity, value = growth.per_second,
-          type_name = entry.type_name, tag = entry.tag,
-          message = where .. " retains " .. what,
+          type_name = entry.type_name, tag = entry.tag, message = message,
           advice = ADVICE[entry.primitive] or ADVICE_BY_TYPE[entry.type_name] or ADVICE_DEFAULT,
           evidence = target:sites { sort = "growth", window = growth.seconds + 1, limit = 3 },
         }

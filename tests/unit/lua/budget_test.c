@@ -1,7 +1,10 @@
 /* budget_test.c - what a hostile rule may try, and that it is stopped in time and within memory. */
 #include <criterion/criterion.h>
+#include <lua.h>
 
 #include "core/base/clock.h"
+#include "lua/budget.h"
+#include "lua/sandbox.h"
 #include "sandbox_support.h"
 
 Test(budget, stops_an_endless_loop)
@@ -136,6 +139,40 @@ Test(budget, stops_comparing_and_joining_long_strings)
     sandbox_expect_stopped("local a, b = ('x'):rep(200000) .. 'a', ('x'):rep(200000) .. 'b'\n"
                            "while true do local c = a < b end");
     sandbox_expect_stopped("local a = ('x'):rep(200000) while true do local c = a .. 'b' end");
+}
+
+static int load_and_work(lua_State *L)
+{
+    static const char code[] = "local t = {} for i = 1, 50 do t[i] = ('x'):rep(i) .. i end\n"
+                               "return (table.concat(t):gsub('x+', '%0%0'))";
+    sandbox_open(L);
+    lua_settop(L, 0);
+    sandbox_load(L, code, sizeof(code) - 1, "test.lua");
+    lua_call(L, 0, 1);
+    return 0;
+}
+
+Test(budget, survives_running_out_of_memory_at_any_point)
+{
+    bool worked = false;
+    size_t limit = 0;
+    for (; !worked; limit += 128) {
+        struct budget budget;
+        struct error err;
+        const struct budget_limits limits = {
+            .memory_bytes = limit, .instructions = 1000000, .cpu_ns = 10 * CLOCK_NS_PER_S};
+        lua_State *L = budget_new_state(&budget, &limits);
+        if (L != NULL) {
+            worked = budget_call(L, load_and_work, NULL, &err);
+            if (!worked) {
+                cr_assert_eq(err.code, ERROR_LIMIT, "%s", err.message);
+                cr_assert_not_null(strstr(err.message, "out of memory"), "%s", err.message);
+            }
+            lua_close(L);
+        }
+        cr_assert_eq(budget.memory_bytes, 0);
+    }
+    cr_assert_lt(limit, (size_t)128 * 1024);
 }
 
 Test(budget, lets_ordinary_work_pass)
