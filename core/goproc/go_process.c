@@ -173,13 +173,11 @@ static bool choose_layout(struct go_process *process, struct error *err)
     enum elf_machine machine = elf_file_machine(process->program.elf);
 
     process->layout = go_layout_find(process->go_version, err);
-    process->layout_assumed = process->layout == NULL ||
-                              (go_version_parse(process->go_version, &version) &&
-                               version.experiments);
-    if (process->layout == NULL)
-        process->layout = go_layout_assume(process->go_version);
-    if (process->layout == NULL)
+    if (process->layout == NULL && (process->layout = go_layout_assume(process->go_version)) == NULL)
         return false;
+    process->layout_assumed =
+        process->layout == go_layout_assume(process->go_version) ||
+        (go_version_parse(process->go_version, &version) && version.experiments);
     if (machine == ELF_MACHINE_OTHER)
         return error_set(err, ERROR_UNSUPPORTED,
                          "built for another machine: amd64 and arm64 can be read");

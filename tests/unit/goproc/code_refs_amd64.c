@@ -138,3 +138,27 @@ Test(code_refs_amd64, says_when_there_are_more_targets_than_it_keeps)
     cr_assert_eq(refs.count, CODE_REFS_MAX);
     cr_assert(refs.cut);
 }
+
+/* Both decoders: any bytes end in a list or a named error, and nothing out of range is listed. */
+Test(code_refs, survives_bytes_that_are_no_code)
+{
+    unsigned char code[256];
+    uint64_t state = 88172645463325252;
+    for (unsigned round = 0; round < 20000; round++) {
+        for (size_t i = 0; i < sizeof(code); i++) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            code[i] = (unsigned char)state;
+        }
+        for (unsigned arch = CODE_ARCH_AMD64; arch <= CODE_ARCH_ARM64; arch++) {
+            struct code_refs refs;
+            struct error err = {0};
+            if (!code_refs_collect((enum code_arch)arch, code, sizeof(code), CODE_ADDRESS, &range,
+                                   1, &refs, &err))
+                cr_assert_neq(err.message[0], '\0');
+            for (size_t i = 0; i < refs.count; i++)
+                cr_assert(refs.refs[i].target >= range.start && refs.refs[i].target < range.end);
+        }
+    }
+}
