@@ -2,9 +2,14 @@
  *
  *   start ----+----+----+----+---->   beats are due at start + k x interval
  *             1    2    3 late 5      a beat that overruns runs on; whole missed ones are
- *                                     skipped and counted, never caught up */
+ *                                     skipped and counted, never caught up
+ *
+ * Between the beats it waits for three things at once: the next beat, its mailbox, and the exit of any
+ * process that is watched, which is published when it happens. */
 #include "core/sampler.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "core/base/clock.h"
@@ -24,6 +29,9 @@ struct sampler {
     struct target_context context;
     struct target_set *targets;
     struct target_view *views; /* TARGET_SET_MAX of them, filled anew each beat */
+    struct pollfd *waits;      /* the mailbox's, then one of each target that has one */
+    size_t *wait_targets;      /* which target each of [waits] belongs to */
+    int control_fd;
     uint64_t interval_ns;
     pthread_t thread;
     bool started;
@@ -46,8 +54,14 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
     sampler->control = mailbox_new(1, release_message);
     sampler->views = calloc(TARGET_SET_MAX, sizeof(*sampler->views));
-    if (sampler->control == NULL || sampler->views == NULL)
+    sampler->waits = calloc(TARGET_SET_MAX + 1, sizeof(*sampler->waits));
+    sampler->wait_targets = calloc(TARGET_SET_MAX + 1, sizeof(*sampler->wait_targets));
+    if (sampler->control == NULL || sampler->views == NULL || sampler->waits == NULL ||
+        sampler->wait_targets == NULL)
         goto no_memory;
+    sampler->control_fd = mailbox_poll_fd(sampler->control, err);
+    if (sampler->control_fd == -1)
+        goto fail;
     sampler->targets = target_set_new(config, &sampler->context, err);
     if (sampler->targets == NULL)
         goto fail;
@@ -119,6 +133,67 @@ uint64_t sampler_next_due_ns(uint64_t due_ns, uint64_t interval_ns, uint64_t now
     return due_ns;
 }
 
+/* ---- between the beats ---- */
+
+static size_t collect_waits(struct sampler *sampler)
+{
+    size_t count = 1;
+    sampler->waits[0] = (struct pollfd){.fd = sampler->control_fd, .events = POLLIN};
+    for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
+        const int fd = target_exit_fd(target_set_at(sampler->targets, i));
+        if (fd == -1)
+            continue;
+        sampler->waits[count] = (struct pollfd){.fd = fd, .events = POLLIN};
+        sampler->wait_targets[count++] = i;
+    }
+    return count;
+}
+
+/* Tells each target whose process has ended; true if there was one. */
+static bool note_exits(struct sampler *sampler, size_t wait_count)
+{
+    bool any = false;
+    for (size_t i = 1; i < wait_count; i++) {
+        if (sampler->waits[i].revents == 0)
+            continue;
+        target_note_exit(target_set_at(sampler->targets, sampler->wait_targets[i]),
+                         clock_monotonic_ns());
+        any = true;
+    }
+    return any;
+}
+
+static void handle_messages(struct sampler *sampler)
+{
+    struct message *message;
+    while ((message = mailbox_take(sampler->control, 0)) != NULL)
+        release_message(message);
+}
+
+static void wait_until(struct sampler *sampler, uint64_t due_ns)
+{
+    for (uint64_t now_ns = clock_monotonic_ns();
+         now_ns < due_ns && !mailbox_is_closed(sampler->control); now_ns = clock_monotonic_ns()) {
+        const uint64_t pause_ns = due_ns - now_ns;
+        const struct timespec pause = {.tv_sec = (time_t)(pause_ns / CLOCK_NS_PER_S),
+                                       .tv_nsec = (long)(pause_ns % CLOCK_NS_PER_S)};
+        const size_t count = collect_waits(sampler);
+        const int ready = ppoll(sampler->waits, count, &pause, NULL);
+        if (ready == -1 && errno != EINTR) {
+            /* No memory for it: the next beat finds the exits. */
+            clock_sleep_until_ns(due_ns);
+            return;
+        }
+        if (ready <= 0)
+            continue;
+        handle_messages(sampler);
+        if (note_exits(sampler, count)) {
+            publish(sampler);
+            tell_subscriber(sampler);
+        }
+    }
+}
+
 static void *sampler_main(void *argument)
 {
     struct sampler *sampler = argument;
@@ -134,9 +209,7 @@ static void *sampler_main(void *argument)
         due_ns = sampler_next_due_ns(due_ns, sampler->interval_ns, clock_monotonic_ns(), &missed);
         if (missed > 0)
             atomic_fetch_add_explicit(&counters->sampler_late_beats, missed, memory_order_relaxed);
-        struct message *message = mailbox_take(sampler->control, due_ns);
-        if (message != NULL)
-            release_message(message);
+        wait_until(sampler, due_ns);
     }
     return NULL;
 }
@@ -168,5 +241,7 @@ void sampler_free(struct sampler *sampler)
     target_set_free(sampler->targets);
     mailbox_free(sampler->control);
     free(sampler->views);
+    free(sampler->waits);
+    free(sampler->wait_targets);
     free(sampler);
 }

@@ -1,6 +1,9 @@
 /* target.c - one watched program, as the sampler sees it. */
 #include "core/target.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/goproc/go_process.h"
@@ -21,6 +24,7 @@ struct target {
     bool configured;
     pid_t pid;
     uint64_t start_ticks; /* of the attached process: the pid alone can be reused */
+    int exit_fd;          /* pidfd of that process, readable or not, or -1 */
     uint64_t generation;
     struct go_process *process; /* NULL unless it could be opened */
     enum target_state state;
@@ -45,6 +49,7 @@ struct target *target_new(const struct target_context *context, const char *id, 
         return NULL;
     target->context = context;
     target->configured = configured;
+    target->exit_fd = -1;
     target->state = TARGET_WAITING;
     target->state_since_realtime_ns = clock_realtime_ns();
     target->id = strdup(id);
@@ -61,6 +66,8 @@ void target_free(struct target *target)
     if (target == NULL)
         return;
     go_process_close(target->process);
+    if (target->exit_fd != -1)
+        (void)close(target->exit_fd);
     snapshot_unref(target->snapshot);
     profile_unref(target->profile);
     tops_unref(target->tops);
@@ -152,10 +159,18 @@ static enum target_state state_of_error(enum error_code code)
     }
 }
 
-static void detach(struct target *target)
+static void close_process(struct target *target)
 {
     go_process_close(target->process);
     target->process = NULL;
+}
+
+static void detach(struct target *target)
+{
+    close_process(target);
+    if (target->exit_fd != -1)
+        (void)close(target->exit_fd);
+    target->exit_fd = -1;
 }
 
 static void schedule_retry(struct target *target, uint64_t now_monotonic_ns)
@@ -190,6 +205,9 @@ void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns)
     target->retry_pause_ns = 0;
     struct procfs_identity identity;
     struct error err;
+    /* Opened first: the identity is then that of the process whose exit is watched, or of a later
+     * one, and the exit is noticed at once. */
+    target->exit_fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (!procfs_identity_read(target->context->procfs, pid, &identity, &err)) {
         set_state(target, state_of_error(err.code), &err, now_monotonic_ns);
         return;
@@ -284,7 +302,7 @@ static void read_go(struct target *target, struct snapshot *building, uint64_t n
                                   memory_order_relaxed);
     if (err.code == ERROR_GONE) {
         struct error check;
-        detach(target);
+        close_process(target);
         if (same_process_still(target, &check)) /* it has called exec: another program now */
             target_attach(target, target->pid, now_monotonic_ns);
         else
@@ -331,6 +349,20 @@ void target_read(struct target *target, uint64_t now_monotonic_ns)
         read_go(target, building, now_monotonic_ns);
     else
         read_kernel_only(target, building, now_monotonic_ns);
+}
+
+int target_exit_fd(const struct target *target)
+{
+    return target->pid == 0 ? -1 : target->exit_fd;
+}
+
+void target_note_exit(struct target *target, uint64_t now_monotonic_ns)
+{
+    if (target->pid == 0)
+        return;
+    struct error why;
+    (void)error_set(&why, ERROR_GONE, "process %d has exited", (int)target->pid);
+    lose_process(target, &why, now_monotonic_ns);
 }
 
 /* What was learned of a process stays known after it is gone: who looks then wants it most. */

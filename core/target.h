@@ -50,6 +50,12 @@ void target_set_waiting(struct target *target, const char *reason, uint64_t now_
 /* One beat: reads the process, seals a snapshot, updates the state. */
 void target_read(struct target *target, uint64_t now_monotonic_ns);
 
+/* A descriptor that polls readable once the attached process has ended; -1 if there is none, or on a
+ * kernel without pidfds (before Linux 5.3), where the next beat finds out.  Stays the target's. */
+int target_exit_fd(const struct target *target);
+/* It has: the target is gone from now on and keeps its last snapshot and profile. */
+void target_note_exit(struct target *target, uint64_t now_monotonic_ns);
+
 /* Fills [view] with one hold on each; false without memory for a new info. */
 bool target_view(struct target *target, struct target_view *view);
 

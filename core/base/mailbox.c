@@ -1,7 +1,10 @@
 /* mailbox.c - a bounded queue that moves ownership of messages between threads. */
 #include "core/base/mailbox.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 
@@ -14,6 +17,7 @@ struct mailbox {
     size_t capacity;
     uint64_t dropped_messages;
     bool closed;
+    int poll_fd; /* an eventfd that is 0 while the box is empty and open; -1: nobody polls */
     void (*release)(struct message *);
 };
 
@@ -29,8 +33,32 @@ struct mailbox *mailbox_new(size_t capacity_messages, void (*release)(struct mes
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&box->lock, NULL);
     box->capacity = capacity_messages > 0 ? capacity_messages : 1;
+    box->poll_fd = -1;
     box->release = release;
     return box;
+}
+
+int mailbox_poll_fd(struct mailbox *box, struct error *err)
+{
+    if (box->poll_fd == -1)
+        box->poll_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (box->poll_fd == -1)
+        (void)error_set(err, ERROR_SYSTEM, "eventfd: %s", error_errno_text(errno));
+    return box->poll_fd;
+}
+
+/* Neither can fail: the counter is far from its limit, and an empty one is what the other wants. */
+static void make_readable(const struct mailbox *box)
+{
+    if (box->poll_fd != -1)
+        (void)eventfd_write(box->poll_fd, 1);
+}
+
+static void make_unreadable(const struct mailbox *box)
+{
+    eventfd_t count = 0;
+    if (box->poll_fd != -1)
+        (void)eventfd_read(box->poll_fd, &count);
 }
 
 void mailbox_free(struct mailbox *box)
@@ -42,6 +70,8 @@ void mailbox_free(struct mailbox *box)
         box->oldest = message->next_;
         box->release(message);
     }
+    if (box->poll_fd != -1)
+        (void)close(box->poll_fd);
     pthread_cond_destroy(&box->arrived);
     pthread_mutex_destroy(&box->lock);
     free(box);
@@ -69,6 +99,7 @@ bool mailbox_post(struct mailbox *box, struct message *message)
             box->newest->next_ = message;
         box->newest = message;
         box->count++;
+        make_readable(box);
         pthread_cond_signal(&box->arrived);
     }
     pthread_mutex_unlock(&box->lock);
@@ -95,6 +126,8 @@ struct message *mailbox_take(struct mailbox *box, uint64_t deadline_ns)
         box->oldest = message->next_;
         box->count--;
         message->next_ = NULL;
+        if (box->oldest == NULL && !box->closed)
+            make_unreadable(box);
     }
     pthread_mutex_unlock(&box->lock);
     return message;
@@ -104,6 +137,7 @@ void mailbox_close(struct mailbox *box)
 {
     pthread_mutex_lock(&box->lock);
     box->closed = true;
+    make_readable(box);
     pthread_cond_broadcast(&box->arrived);
     pthread_mutex_unlock(&box->lock);
 }

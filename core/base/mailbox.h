@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/error.h"
+
 /* First member of every message struct. */
 struct message {
     struct message *next_;
@@ -32,6 +34,11 @@ bool mailbox_post(struct mailbox *box, struct message *message);
  * passed (UINT64_MAX: no deadline).  The caller owns what is returned; NULL otherwise.
  * A closed box still hands out what is in it. */
 struct message *mailbox_take(struct mailbox *box, uint64_t deadline_ns);
+
+/* For a taker that waits for other things too: a descriptor that polls readable while there is a
+ * message in the box or it is closed.  Made by the first call, before anyone posts; stays the box's.
+ * -1 with the reason in [err]. */
+int mailbox_poll_fd(struct mailbox *box, struct error *err);
 
 void mailbox_close(struct mailbox *box); /* wakes the taker; later posts are refused */
 bool mailbox_is_closed(struct mailbox *box);

@@ -2,6 +2,7 @@
 #include "core/base/mailbox.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -169,5 +170,44 @@ Test(mailbox, between_threads_loses_nothing_that_it_does_not_count)
     cr_assert_eq(*(unsigned *)sum + released_sum, all);
     cr_assert_eq(mailbox_dropped_messages(box), released_count);
     free(sum);
+    mailbox_free(box);
+}
+
+static bool polls_readable(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    return poll(&wait, 1, 0) == 1;
+}
+
+Test(mailbox, its_descriptor_is_readable_while_there_is_a_message)
+{
+    struct mailbox *box = mailbox_new(2, release_letter);
+    struct error err;
+    const int fd = mailbox_poll_fd(box, &err);
+    cr_assert_neq(fd, -1, "%s", err.message);
+    cr_assert_eq(mailbox_poll_fd(box, &err), fd);
+    cr_assert(!polls_readable(fd));
+    for (unsigned i = 1; i <= 3; i++) /* one more than it holds */
+        cr_assert(mailbox_post(box, new_letter(i)));
+    cr_assert(polls_readable(fd));
+    cr_assert_eq(take_number(box), 2);
+    cr_assert(polls_readable(fd), "one is left");
+    cr_assert_eq(take_number(box), 3);
+    cr_assert(!polls_readable(fd));
+    cr_assert(mailbox_post(box, new_letter(4)));
+    cr_assert(polls_readable(fd));
+    mailbox_free(box);
+}
+
+Test(mailbox, its_descriptor_stays_readable_once_it_is_closed)
+{
+    struct mailbox *box = mailbox_new(2, release_letter);
+    struct error err;
+    const int fd = mailbox_poll_fd(box, &err);
+    cr_assert(mailbox_post(box, new_letter(1)));
+    mailbox_close(box);
+    cr_assert_eq(take_number(box), 1);
+    cr_assert_eq(take_number(box), 0);
+    cr_assert(polls_readable(fd));
     mailbox_free(box);
 }
