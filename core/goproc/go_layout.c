@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
+/* What garble (mvdan.cc/garble) writes in place of the version. */
+#define OBFUSCATED_VERSION "unknown"
 #define ABSENT GO_LAYOUT_ABSENT
 #define COLUMN_19(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v19,
 #define COLUMN_20(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v20,
@@ -82,6 +84,12 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
 {
     struct go_version version;
 
+    if (strcmp(version_text, OBFUSCATED_VERSION) == 0) {
+        error_set(err, ERROR_UNSUPPORTED,
+                  "obfuscated (built with garble, which removes the Go version): nothing tells where "
+                  "it keeps things; build it without garble");
+        return NULL;
+    }
     if (!go_version_parse(version_text, &version)) {
         error_set(err, ERROR_UNSUPPORTED, "\"%.40s\" is not a Go version we know how to read",
                   version_text);
