@@ -79,7 +79,27 @@
     X(mspan_before_cache,           102,   102,   110,   102,   102,   102,   102,   102,   102) \
     X(sched_ngsys,                   72,    72,    72,    72,    72,    72,    80,    96,    96) \
     X(sched_gfree_count,            176,   184,   184,   184,   184,   184,   184,   200,   200) \
-    X(sched_gfree_nostack_count, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT,  200,   216,   216)
+    X(sched_gfree_nostack_count, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT,  200,   216,   216) \
+    X(funcid_async_preempt,            3,     3,     3,     3,     3,     3,     3,     3,     3) \
+    X(funcid_debug_call,               5,     5,     5,     6,     6,     6,     6,     6,     6) \
+    X(funcid_cgocallback,              4,     4,     4,     4,     4,     4,     4,     4,     4) \
+    X(g_syscallsp,                   112,   112,   112,   112,   112,   112,   104,   104,   104) \
+    X(g_syscallpc,                   120,   120,   120,   120,   120,   120,   112,   112,   112) \
+    X(g_status,                      144,   144,   144,   144,   152,   152,   144,   144,   144) \
+    X(g_id,                          152,   152,   152,   152,   160,   160,   152,   152,   152) \
+    X(g_waitsince,                   168,   168,   168,   168,   176,   176,   168,   168,   168) \
+    X(g_waitreason,                  176,   176,   176,   176,   184,   184,   176,   176,   176) \
+    X(g_parent_id,                 ABSENT, ABSENT,   272,   272,   280,   280,   272,   280,   280) \
+    X(g_gopc,                        296,   296,   280,   280,   288,   288,   280,   288,   288) \
+    X(g_startpc,                     312,   312,   296,   296,   304,   304,   296,   304,   304) \
+    X(g_lockedm,                     232,   232,   208,   208,   216,   216,   208,   208,   208) \
+    X(g_labels,                      360,   360,   344,   344,   352,   352,   344,   352,   352) \
+    X(g_bytes,                       392,   392,   408,   424,   432,   440,   440,   456,   456) \
+    X(m_alllink,                     336,   336,   336,   328,   352,   352,   344,   352,   352) \
+    X(m_createstack,                 360,   360,   360,   352,   376,   376,   368,   392,   392) \
+    X(ticks_val,                      16,     8,     8,    24,    24,    24,    24,    24,    24) \
+    X(ticks_start_ticks,           ABSENT, ABSENT, ABSENT,     8,     8,     8,     8,     8,     8) \
+    X(ticks_start_time,            ABSENT, ABSENT, ABSENT,    16,    16,    16,    16,    16,    16)
 
 /* The heap pads its lists of spans to cache lines, and those are longer on arm64 since 1.20. */
 /*  member                           1.19    1.20    1.21    1.22    1.23    1.24    1.25    1.26    1.27 */
@@ -119,6 +139,11 @@ enum {
     GO_DELTA_IN_STACKS = 24,
     GO_DELTA_IN_WORK_BUFS = 32,
     GO_DELTA_COUNT = 3,
+    /* runtime.g: bounds of the stack, and where a goroutine that does not run goes on */
+    GO_G_STACK_LO = 0,
+    GO_G_STACK_HI = 8,
+    GO_G_SCHED_SP = 56,
+    GO_G_SCHED_PC = 64,
     /* span classes: size class times two, plus "holds no pointers" */
     GO_SIZE_CLASSES = 68,
     GO_SPAN_CLASSES = 2 * GO_SIZE_CLASSES,
