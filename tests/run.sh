@@ -16,7 +16,11 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 newest_go=1.27.3
 case "${1:-}" in
 "") GOPROFD_TEST_GO_VERSIONS=${GOPROFD_TEST_GO_VERSIONS:-"debian path $newest_go"} ;;
---full) GOPROFD_TEST_GO_VERSIONS="debian 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 path $newest_go" ;;
+--full)
+    GOPROFD_TEST_GO_VERSIONS="debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 path $newest_go"
+    GOPROFD_TEST_FULL=1 # every build mode too, where a test has a choice
+    export GOPROFD_TEST_FULL
+    ;;
 *)
     echo "usage: $0 [--full]" >&2
     exit 2

@@ -86,8 +86,8 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
 
     if (strcmp(version_text, OBFUSCATED_VERSION) == 0) {
         error_set(err, ERROR_UNSUPPORTED,
-                  "obfuscated (built with garble, which removes the Go version): nothing tells where "
-                  "it keeps things; build it without garble");
+                  "obfuscated: its Go version was made \"unknown\", as garble does, so nothing tells "
+                  "where it keeps things; build it without garble");
         return NULL;
     }
     if (!go_version_parse(version_text, &version)) {
