@@ -2,6 +2,7 @@
 #include "core/cli.h"
 
 #include "core/base/clock.h"
+#include "core/goproc/go_finder.h"
 #include "core/goproc/go_process.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -9,6 +10,7 @@
 
 struct ps_row {
     const struct procfs *procfs;
+    struct go_finder *finder;
     size_t shown;
     size_t unreadable_programs; /* whose executable we may not even open */
 };
@@ -33,8 +35,9 @@ static void print_header(void)
            "GOROUTINES", "READABLE");
 }
 
-static void print_row(const struct ps_row *row, pid_t pid, const char *go_version)
+static void print_row(const struct ps_row *row, pid_t pid, const struct go_found *found)
 {
+    const char *go_version = found->go_version[0] == '\0' ? "?" : found->go_version;
     struct error err = {.code = ERROR_NONE};
     struct target_facts facts = {0};
     char rss[16] = "-";
@@ -70,7 +73,7 @@ static void print_row(const struct ps_row *row, pid_t pid, const char *go_versio
     if (process != NULL) {
         go_process_facts(process, &facts);
         if (facts.exe != NULL && facts.exe[0] != '\0')
-            command = base_name(facts.exe);
+            command = base_name(found->through_loader ? found->image : facts.exe);
     }
     printf("%-8d %-20.20s %-12s %9s %9s %10s  %s\n", (int)pid, command, go_version, rss, heap,
            goroutines, verdict);
@@ -82,16 +85,16 @@ static void print_row(const struct ps_row *row, pid_t pid, const char *go_versio
 static bool visit_pid(pid_t pid, void *context)
 {
     struct ps_row *row = context;
-    char go_version[64] = "";
+    struct go_found found;
     struct error err;
-    if (!go_process_probe(row->procfs, pid, go_version, &err)) {
+    if (!go_finder_look(row->finder, pid, clock_monotonic_ns(), &found, &err)) {
         if (err.code == ERROR_DENIED)
             row->unreadable_programs++;
         return true;
     }
     if (row->shown++ == 0)
         print_header();
-    print_row(row, pid, go_version[0] == '\0' ? "?" : go_version);
+    print_row(row, pid, &found);
     return true;
 }
 
@@ -102,9 +105,15 @@ int cli_ps(int argc, char **argv)
         return EXIT_USAGE;
     }
     const struct procfs procfs = {.root = ""};
-    struct ps_row row = {.procfs = &procfs};
+    struct ps_row row = {.procfs = &procfs, .finder = go_finder_new(&procfs)};
     struct error err;
-    if (!procfs_each_pid(&procfs, visit_pid, &row, &err)) {
+    if (row.finder == NULL) {
+        fprintf(stderr, "goprofd ps: no memory\n");
+        return EXIT_FAILED;
+    }
+    const bool listed = procfs_each_pid(&procfs, visit_pid, &row, &err);
+    go_finder_free(row.finder);
+    if (!listed) {
         fprintf(stderr, "goprofd ps: %s\n", err.message);
         return EXIT_FAILED;
     }

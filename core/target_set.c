@@ -7,8 +7,9 @@
 #include "core/base/config.h"
 #include "core/base/log.h"
 #include "core/goproc/discover.h"
-#include "core/goproc/go_process.h"
+#include "core/goproc/go_finder.h"
 #include "core/goproc/procfs.h"
+#include "core/goproc/procfs_environ.h"
 #include "core/target.h"
 
 enum {
@@ -16,11 +17,16 @@ enum {
     TARGET_GONE_MAX = 64, /* discovered targets whose process exited, kept for their history */
 };
 
+/* Looks for Go inside of other programs go on until this age of theirs. */
+#define LATE_LIBRARY_NS (120 * CLOCK_NS_PER_S)
+
 struct target_set {
     const struct config *config;
     const struct target_context *context;
     struct discover *discover;
+    struct go_finder *finder;
     uint64_t now_monotonic_ns; /* of the refresh under way */
+    bool discovers; /* the config says so */
     bool full_logged;
     size_t count;
     struct target *targets[TARGET_SET_MAX];
@@ -126,10 +132,62 @@ static bool is_excluded(const struct config_target *entry, const char *exe)
     return false;
 }
 
+/* Whether the process asks to be left alone: GOPROFD_DISABLE in its environment.  What cannot be read
+ * says nothing; then neither can the process be. */
+static bool has_opted_out(const struct target_set *set, pid_t pid)
+{
+    struct buffer variables;
+    procfs_environ_init(&variables);
+    bool out = false;
+    if (procfs_environ_read(set->context->procfs, pid, &variables, NULL)) {
+        const char *value = procfs_environ_get(&variables, "GOPROFD_DISABLE");
+        out = value != NULL && value[0] != '\0' && strcmp(value, "0") != 0 &&
+              strcmp(value, "false") != 0;
+    }
+    buffer_release(&variables);
+    return out;
+}
+
+/* A program may load its Go library some time after its start. */
+static enum discover_verdict verdict_on_other(uint64_t start_ticks)
+{
+    const uint64_t started_ns = procfs_ticks_to_ns(start_ticks);
+    const uint64_t now_ns = clock_boottime_ns();
+    return now_ns > started_ns && now_ns - started_ns > LATE_LIBRARY_NS ? DISCOVER_REMEMBER
+                                                                        : DISCOVER_ASK_AGAIN;
+}
+
+/* The process runs Go, as [found] says; whether anybody wants it. */
+static enum discover_verdict visit_discovered(struct target_set *set, pid_t pid, const char *exe,
+                                              const struct go_found *found)
+{
+    const char *path = found->through_loader ? found->image : exe;
+    for (size_t i = 0; i < set->config->target_count; i++) {
+        const struct config_target *entry = &set->config->targets[i];
+        if (entry->kind != CONFIG_TARGET_DISCOVER || is_excluded(entry, path))
+            continue;
+        if (has_opted_out(set, pid))
+            log_info(log_msg("process opted out"), log_i64("pid", pid), log_str("exe", path));
+        else
+            attach(set, entry->name != NULL ? entry->name : base_name(path), pid, false);
+        break;
+    }
+    return DISCOVER_REMEMBER;
+}
+
+static const struct config_target *named_entry_of(const struct target_set *set, const char *path)
+{
+    for (size_t i = 0; i < set->config->target_count; i++) {
+        const struct config_target *entry = &set->config->targets[i];
+        if (entry->kind == CONFIG_TARGET_EXE && discover_glob_matches(entry->exe, path))
+            return entry;
+    }
+    return NULL;
+}
+
 /* Judges one process that no target has yet. */
 static enum discover_verdict visit(pid_t pid, uint64_t start_ticks, void *context)
 {
-    (void)start_ticks; /* target_attach reads it again, together with the rest */
     struct target_set *set = context;
     if (pid == getpid() || is_watched(set, pid))
         return DISCOVER_REMEMBER;
@@ -139,23 +197,26 @@ static enum discover_verdict visit(pid_t pid, uint64_t start_ticks, void *contex
     if (!procfs_exe_read(set->context->procfs, pid, exe, &err))
         return err.code == ERROR_DENIED ? DISCOVER_REMEMBER : DISCOVER_ASK_AGAIN;
 
-    for (size_t i = 0; i < set->config->target_count; i++) {
-        const struct config_target *entry = &set->config->targets[i];
-        if (entry->kind == CONFIG_TARGET_EXE && discover_glob_matches(entry->exe, exe)) {
-            attach(set, entry->name != NULL ? entry->name : base_name(exe), pid, true);
-            return DISCOVER_REMEMBER;
-        }
-        if (entry->kind == CONFIG_TARGET_DISCOVER && !is_excluded(entry, exe)) {
-            char go_version[64];
-            if (go_process_probe(set->context->procfs, pid, go_version, &err)) {
-                attach(set, entry->name != NULL ? entry->name : base_name(exe), pid, false);
-                return DISCOVER_REMEMBER;
-            }
-            if (err.code == ERROR_GONE)
-                return DISCOVER_ASK_AGAIN;
-        }
+    const struct config_target *entry = named_entry_of(set, exe);
+    if (entry != NULL) {
+        attach(set, entry->name != NULL ? entry->name : base_name(exe), pid, true);
+        return DISCOVER_REMEMBER;
     }
-    return DISCOVER_REMEMBER;
+    if (!set->discovers && !go_finder_is_loader(exe))
+        return DISCOVER_REMEMBER;
+
+    struct go_found found;
+    if (!go_finder_look(set->finder, pid, set->now_monotonic_ns, &found, &err)) {
+        if (err.code == ERROR_UNSUPPORTED)
+            return verdict_on_other(start_ticks);
+        return err.code == ERROR_GONE ? DISCOVER_ASK_AGAIN : DISCOVER_REMEMBER;
+    }
+    entry = found.through_loader ? named_entry_of(set, found.image) : NULL;
+    if (entry != NULL) {
+        attach(set, entry->name != NULL ? entry->name : base_name(found.image), pid, true);
+        return DISCOVER_REMEMBER;
+    }
+    return visit_discovered(set, pid, exe, &found);
 }
 
 static bool is_named(const struct config_target *entry)
@@ -252,8 +313,11 @@ struct target_set *target_set_new(const struct config *config,
     set->config = config;
     set->context = context;
     set->discover = discover_new(context->procfs);
-    if (set->discover == NULL)
+    set->finder = go_finder_new(context->procfs);
+    if (set->discover == NULL || set->finder == NULL)
         goto no_memory;
+    for (size_t i = 0; i < config->target_count; i++)
+        set->discovers = set->discovers || config->targets[i].kind == CONFIG_TARGET_DISCOVER;
     if (!add_configured(set, err))
         goto fail;
     return set;
@@ -272,6 +336,7 @@ void target_set_free(struct target_set *set)
     for (size_t i = 0; i < set->count; i++)
         target_free(set->targets[i]);
     discover_free(set->discover);
+    go_finder_free(set->finder);
     free(set);
 }
 

@@ -176,6 +176,9 @@ void view_json_target(struct json *json, const struct target_view *view, uint64_
     write_build(json, facts);
     write_if_known(json, "container_id", facts->container_id);
     write_if_known(json, "cgroup", facts->cgroup);
+    write_if_known(json, "pod", facts->pod);
+    write_if_known(json, "pod_uid", facts->pod_uid);
+    write_if_known(json, "pod_namespace", facts->pod_namespace);
     if (view->snapshot != NULL)
         json_member_time(json, "last_snapshot", view->snapshot->realtime_ns);
     if (view->profile != NULL)

@@ -16,6 +16,7 @@ enum family {
     FAMILY_ALLOC_BYTES,
     FAMILY_GC_DURATION,
     FAMILY_GO_INFO,
+    FAMILY_TARGET_INFO,
     FAMILY_TOP_INUSE,
     FAMILY_CAPTURES,
     FAMILY_TARGET_UP,
@@ -39,6 +40,7 @@ const struct prometheus_family prometheus_families[] = {
     [FAMILY_ALLOC_BYTES]   = {"go_memstats_alloc_bytes",               "gauge",   "target", "The same as go_memstats_heap_alloc_bytes, as client_golang has it (MemStats.Alloc)"},
     [FAMILY_GC_DURATION]   = {"go_gc_duration_seconds",                "summary", "target", "Stop-the-world pauses of GCs: their sum and number, without quantiles"},
     [FAMILY_GO_INFO]       = {"go_info",                               "gauge",   "target, version", "Go version the target was built with; always 1"},
+    [FAMILY_TARGET_INFO]   = {"goprof_target_info",                    "gauge",   "target, source, exe, container_id, pod, pod_uid, pod_namespace", "Where the target runs, for joining on the label target; always 1"},
     [FAMILY_TOP_INUSE]     = {"goprof_top_inuse_bytes",                "gauge",   "target, type_name, tag", "Live bytes of the largest groups of allocation sites, at most 10 for each target"},
     [FAMILY_CAPTURES]      = {"goprof_profile_captures_total",         "counter", "target", "Profiles kept as files"},
     [FAMILY_TARGET_UP]     = {"goprofd_target_up",                     "gauge",   "target, source", "1 if the target was read at the last beat, fully or in part"},
@@ -267,6 +269,32 @@ static void write_go_info(struct buffer *out, const struct board_page *page)
     }
 }
 
+/* What changes with each restart of a container is here and nowhere else: on every series it would make
+ * all of them new ones. */
+static void write_target_info(struct buffer *out, const struct board_page *page)
+{
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        const struct target_facts *facts = &view->info->facts;
+        const struct {
+            const char *label;
+            const char *value;
+        } known[] = {{"exe", facts->exe},
+                     {"container_id", facts->container_id},
+                     {"pod", facts->pod},
+                     {"pod_uid", facts->pod_uid},
+                     {"pod_namespace", facts->pod_namespace}};
+        if (i == 0)
+            begin_own_family(out, FAMILY_TARGET_INFO);
+        begin_sample(out, prometheus_families[FAMILY_TARGET_INFO].name, view);
+        append_label(out, ',', "source", source_kind_name(facts->source));
+        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+            if (known[k].value[0] != '\0')
+                append_label(out, ',', known[k].label, known[k].value);
+        end_sample_u64(out, 1);
+    }
+}
+
 static bool is_repeated(const struct tops *tops, size_t index)
 {
     struct buffer one;
@@ -467,6 +495,7 @@ void view_prometheus(struct buffer *out, const struct prometheus_source *source)
     write_fields(out, source->page);
     write_gc_duration(out, source->page);
     write_go_info(out, source->page);
+    write_target_info(out, source->page);
     write_tops(out, source->page);
     write_captures(out, source);
     write_states(out, source->page);

@@ -15,6 +15,7 @@
 enum { CLOCK_RFC3339_BYTES = 40 };
 
 uint64_t clock_monotonic_ns(void); /* CLOCK_MONOTONIC; schedules and durations */
+uint64_t clock_boottime_ns(void);  /* CLOCK_BOOTTIME; ages of processes */
 uint64_t clock_realtime_ns(void);  /* since the Unix epoch; timestamps people see */
 uint64_t clock_thread_cpu_ns(void);
 uint64_t clock_process_cpu_ns(void);

@@ -37,6 +37,8 @@ static void write_target(struct json *json, const struct target_facts *facts)
     member_if_known(json, "module_version", facts->module_version);
     member_if_known(json, "vcs_revision", facts->vcs_revision);
     member_if_known(json, "container_id", facts->container_id);
+    member_if_known(json, "pod", facts->pod);
+    member_if_known(json, "pod_uid", facts->pod_uid);
 }
 
 static void write_profile_facts(struct json *json, const struct profile *profile)

@@ -2,9 +2,9 @@
  *
  * Called by the sampler thread each interval.  While no pid was given out since the last scan, /proc is
  * not even listed; and a listing opens nothing for a process already judged, which is recognised by
- * pid and inode of its /proc folder.  Since exec() keeps both, a judged process is looked at again
- * (start time, executable, name) at the next scan, after 1 s, and then at growing ages up to a
- * minute; if its image changed it is offered again.
+ * pid and inode of its /proc folder.  Since exec() keeps both, each scan asks which file a judged
+ * process runs, and looks at it closely (start time, name) at the next scan, after 1 s, and then at
+ * growing ages up to a minute; if its image changed it is offered again.
  *
  *   listing of /proc  --new, changed or asked again-->  visit(): take it? ask again? */
 #ifndef GOPROFD_GOPROC_DISCOVER_H

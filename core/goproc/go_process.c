@@ -29,6 +29,7 @@
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab.h"
+#include "core/goproc/pod.h"
 #include "core/goproc/procfs_file.h"
 #include "core/goproc/stripped.h"
 #include "core/goproc/symbol_checks.h"
@@ -62,6 +63,7 @@ struct go_process {
     char image[PROCFS_PATH_MAX_BYTES]; /* the file that holds Go: exe, or a library in it */
     char cgroup[PROCFS_PATH_MAX_BYTES];
     char container_id[80];
+    struct pod pod;
 };
 
 /* Whether the process is still the one that was opened, running the same image. */
@@ -297,6 +299,7 @@ static bool open_facts(struct go_process *process, struct error *err)
     if (!procfs_cgroup_read(&process->fs, process->pid, process->cgroup, process->container_id,
                             NULL))
         process->cgroup[0] = process->container_id[0] = '\0';
+    pod_read(&process->fs, process->pid, process->cgroup, &process->pod);
     process->command = malloc(process->cmdline.length + 1);
     if (process->command == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
@@ -393,6 +396,9 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
     facts->layout = process->layout_assumed ? "assumed" : "table";
     facts->container_id = process->container_id;
     facts->cgroup = process->cgroup;
+    facts->pod_uid = process->pod.uid;
+    facts->pod = process->pod.name;
+    facts->pod_namespace = process->pod.namespace_name;
     facts->build_settings = info->settings;
     facts->build_setting_count = info->setting_count;
 }

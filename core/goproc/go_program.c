@@ -123,10 +123,21 @@ static int open_mapped(const struct procfs *fs, pid_t pid, const struct procfs_m
     return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
-static bool may_hold_go(const struct procfs_mapping *mapping)
+bool go_program_may_be_mapped(const struct procfs_mapping *mapping)
 {
     return mapping->executable && mapping->inode != 0 && mapping->path[0] == '/' &&
            mapping->end - mapping->start >= GO_CODE_MIN_BYTES;
+}
+
+bool go_program_open_mapping(const struct procfs *fs, pid_t pid,
+                             const struct procfs_mapping *mapping, struct go_program *program,
+                             struct error *err)
+{
+    *program = (struct go_program){0};
+    int fd = open_mapped(fs, pid, mapping);
+    if (fd == -1)
+        return error_set(err, ERROR_NOT_FOUND, "%.100s cannot be opened", mapping->path);
+    return go_program_open_fd(fd, program, err);
 }
 
 bool go_program_open_mapped(const struct procfs *fs, pid_t pid, const struct procfs_maps *maps,
@@ -140,10 +151,9 @@ bool go_program_open_mapped(const struct procfs *fs, pid_t pid, const struct pro
     for (size_t i = 0; cause.code == ERROR_UNSUPPORTED && i < maps->count; i++) {
         const struct procfs_mapping *mapping = &maps->mappings[i];
         size_t length = strlen(mapping->path);
-        if (!may_hold_go(mapping) || length >= PROCFS_PATH_MAX_BYTES)
+        if (!go_program_may_be_mapped(mapping) || length >= PROCFS_PATH_MAX_BYTES)
             continue;
-        int fd = open_mapped(fs, pid, mapping);
-        if (fd != -1 && go_program_open_fd(fd, program, NULL)) {
+        if (go_program_open_mapping(fs, pid, mapping, program, NULL)) {
             memcpy(image, mapping->path, length + 1);
             return true;
         }

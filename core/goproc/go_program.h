@@ -33,6 +33,12 @@ bool go_program_open(const struct procfs *fs, pid_t pid, struct go_program *prog
 bool go_program_open_mapped(const struct procfs *fs, pid_t pid, const struct procfs_maps *maps,
                             struct go_program *program, char image[PROCFS_PATH_MAX_BYTES],
                             struct error *err) GOPROFD_MUST_CHECK;
+/* Whether [mapping] is large enough for a Go runtime's code and backed by a file; and that file,
+ * opened as by go_program_open. */
+bool go_program_may_be_mapped(const struct procfs_mapping *mapping);
+bool go_program_open_mapping(const struct procfs *fs, pid_t pid,
+                             const struct procfs_mapping *mapping, struct go_program *program,
+                             struct error *err) GOPROFD_MUST_CHECK;
 /* The same from an open file, which is taken over in every case. */
 bool go_program_open_fd(int fd, struct go_program *program, struct error *err) GOPROFD_MUST_CHECK;
 void go_program_close(struct go_program *program); /* harmless when zeroed */

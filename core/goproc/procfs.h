@@ -54,6 +54,7 @@ bool procfs_identity_read(const struct procfs *fs, pid_t pid, struct procfs_iden
 /* Only the start time: one file, for "is this still the same process?" around a read. */
 bool procfs_start_ticks_read(const struct procfs *fs, pid_t pid, uint64_t *start_ticks,
                              struct error *err) GOPROFD_MUST_CHECK;
+uint64_t procfs_ticks_to_ns(uint64_t ticks); /* since boot: CLOCK_BOOTTIME */
 bool procfs_parse_start_time(const char *stat_line, uint64_t *ticks, struct error *err)
     GOPROFD_MUST_CHECK;
 

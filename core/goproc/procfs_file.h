@@ -51,6 +51,4 @@ struct procfs_stat {
 bool procfs_stat_parse(const char *line, struct procfs_stat *stat, struct error *err)
     GOPROFD_MUST_CHECK;
 
-uint64_t procfs_ticks_to_ns(uint64_t ticks);
-
 #endif

@@ -73,7 +73,7 @@ static bool copy_facts(struct arena *arena, struct target_facts *facts)
         &facts->id,           &facts->name,       &facts->reason,      &facts->exe,
         &facts->command,      &facts->go_version, &facts->module_path, &facts->module_version,
         &facts->vcs_revision, &facts->build_id,   &facts->layout,      &facts->container_id,
-        &facts->cgroup,
+        &facts->cgroup,       &facts->pod_uid,    &facts->pod,         &facts->pod_namespace,
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!copy_text(arena, texts[i]))

@@ -55,6 +55,9 @@ struct target_facts {
     const char *layout; /* where struct layouts come from: "table", "dwarf", "assumed" */
     const char *container_id;
     const char *cgroup;
+    const char *pod_uid; /* these three of Kubernetes, see core/goproc/pod.h */
+    const char *pod;
+    const char *pod_namespace;
     const struct key_value *build_settings; /* -ldflags, CGO_ENABLED, vcs.time, ... */
     size_t build_setting_count;
 };

@@ -119,6 +119,10 @@ static const struct target_info *make_info(const char *id, enum target_state sta
         .command = "/bin/demo -listen :9000",
         .go_version = state == TARGET_UP ? "go1.27.3" : "",
         .module_path = "example.com/demo",
+        .container_id = state == TARGET_UP ? "0123456789abcdef" : "",
+        .pod = state == TARGET_UP ? "demo-7f9c" : "",
+        .pod_uid = state == TARGET_UP ? "01234567-89ab-cdef-0123-456789abcdef" : "",
+        .pod_namespace = state == TARGET_UP ? "shop" : "",
         .build_settings = settings,
         .build_setting_count = 2,
     };
