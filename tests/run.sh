@@ -14,19 +14,15 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/cmake/bootstrap.sh"
 
 newest_go=1.27.3
+full=false
 case "${1:-}" in
-"") GOPROFD_TEST_GO_VERSIONS=${GOPROFD_TEST_GO_VERSIONS:-"debian path $newest_go"} ;;
---full)
-    GOPROFD_TEST_GO_VERSIONS="debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 path $newest_go"
-    GOPROFD_TEST_FULL=1 # every build mode too, where a test has a choice
-    export GOPROFD_TEST_FULL
-    ;;
+"") ;;
+--full) full=true ;;
 *)
     echo "usage: $0 [--full]" >&2
     exit 2
     ;;
 esac
-export GOPROFD_TEST_GO_VERSIONS
 
 # What a developer has set for their own goprofd is not what is tested.
 for name in $(env | sed -n 's/^\(GOPROF_[A-Z0-9_]*\)=.*/\1/p'); do
@@ -34,14 +30,27 @@ for name in $(env | sed -n 's/^\(GOPROF_[A-Z0-9_]*\)=.*/\1/p'); do
 done
 
 mkdir -p "$root/build"
+if [ -z "${HOME:-}" ]; then # Go keeps its caches there
+    HOME=$root/build/home
+    export HOME
+fi
 log=$root/build/setup.log
 : >"$log"
 echo "== set-up (details in build/setup.log)"
 # shellcheck disable=SC2086 # word splitting makes the lists
 bootstrap_packages "$log" $BUILD_PACKAGES $TEST_PACKAGES
 bootstrap_go "$log"
-PATH=$(dirname "$GO"):$PATH
 cd "$root"
+
+# $GO is the user's own.  What tests call `go` is the newest: pprof's listings differ between versions.
+if $full; then
+    versions="debian 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 $GO $newest_go"
+else
+    versions="debian $GO $newest_go"
+fi
+export GOPROFD_TEST_GO_VERSIONS="${GOPROFD_TEST_GO_VERSIONS:-$versions}"
+newest=$(sh tests/support/go_toolchain.sh "$newest_go")
+PATH=$(dirname "$newest"):$PATH
 
 # --- one preset after the other -----------------------------------------------------------------
 

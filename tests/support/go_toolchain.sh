@@ -3,6 +3,7 @@
 #
 #   debian    Debian 12's own, 1.19 (package golang-1.19-go)
 #   path      the go in PATH, or Debian's where there is none
+#   /a/b/go   this go command
 #   1.27.3    exactly this one, as the module golang.org/toolchain through the Go module proxy
 #             that this machine is set up with
 #
@@ -12,7 +13,7 @@
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-version=${1:?usage: go_toolchain.sh debian|path|VERSION}
+version=${1:?usage: go_toolchain.sh debian|path|/PATH/OF/go|VERSION}
 debian_go=/usr/lib/go-1.19/bin/go
 
 fail() {
@@ -29,6 +30,11 @@ debian)
 path)
     command -v go || { [ -x "$debian_go" ] && echo "$debian_go"; } ||
         fail "no go in PATH, and Debian's golang-1.19-go is not installed"
+    exit 0
+    ;;
+/*)
+    [ -x "$version" ] || fail "$version is not a go command"
+    echo "$version"
     exit 0
     ;;
 esac
