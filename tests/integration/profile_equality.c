@@ -134,13 +134,14 @@ static void compare_once(const struct go_version *version, const struct go_versi
     raw_profile_release(&own_after);
 }
 
-static void compare_in_all_states(const struct go_version *version, const char *const *arguments)
+static void compare_in_all_states(const struct go_version *version, const char *name,
+                                  const char *const *arguments)
 {
     const struct go_version judge = go_version_newest();
     const struct process_options options = {.environment = no_background_gc};
     char *folder = scratch_new();
     struct go_program program =
-        go_program_start(version, "profile_target", arguments, folder, "target.log", &options);
+        go_program_start(version, name, arguments, folder, "target.log", &options);
     struct daemon daemon = start_daemon_on(&program);
 
     /* Before any GC the runtime publishes all allocations as they happen, those of serving the profile
@@ -166,7 +167,7 @@ ParameterizedTestParameters(profile_equality, equals_the_programs_own_profile)
 
 ParameterizedTest(struct go_version *version, profile_equality, equals_the_programs_own_profile)
 {
-    compare_in_all_states(version, NULL);
+    compare_in_all_states(version, "profile_target", NULL);
     fprintf(stderr, "profile equality holds for go%s\n", version->name);
 }
 
@@ -179,8 +180,20 @@ ParameterizedTest(struct go_version *version, profile_equality,
                   equals_it_with_every_allocation_sampled)
 {
     const char *const arguments[] = {"-rate", "1", "-sites", "500", NULL};
-    compare_in_all_states(version, arguments);
+    compare_in_all_states(version, "profile_target", arguments);
     fprintf(stderr, "profile equality at rate 1 holds for go%s\n", version->name);
+}
+
+ParameterizedTestParameters(profile_equality, equals_it_for_a_program_without_symbol_table)
+{
+    return every_go_version();
+}
+
+ParameterizedTest(struct go_version *version, profile_equality,
+                  equals_it_for_a_program_without_symbol_table)
+{
+    compare_in_all_states(version, "profile_target_stripped", NULL);
+    fprintf(stderr, "profile equality, stripped, holds for go%s\n", version->name);
 }
 
 /* The comparison itself: it must see a single sample that is not the same. */

@@ -29,8 +29,19 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
     grep -q "^$version " "$folder/versions.new" && continue
     echo "building the test programs with go$version"
     mkdir -p "$folder/$version"
-    (cd "$root/tests/fixtures/go/profile_target" && "$go" build -o "$folder/$version/" .)
+    (
+        cd "$root/tests/fixtures/go/profile_target"
+        "$go" build -o "$folder/$version/profile_target" .
+        "$go" build -ldflags='-s -w' -o "$folder/$version/profile_target_stripped" .
+    )
     (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
+    # Go that is not the executable: a library in a C program, and a program for the loader ld.so.
+    (cd "$root/tests/fixtures/go/shared_target" &&
+        CGO_ENABLED=1 "$go" build -buildmode=c-shared -o "$folder/$version/library.so" . &&
+        cc -O2 -o "$folder/$version/c-host" host.c -ldl)
+    (cd "$root/tests/fixtures/go/minimal_target" &&
+        CGO_ENABLED=1 "$go" build -tags=with_c -ldflags=-linkmode=external \
+            -o "$folder/$version/dynamic" .)
     echo "$version $go" >>"$folder/versions.new"
     unset GOTOOLCHAIN
 done
