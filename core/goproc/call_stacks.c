@@ -11,6 +11,7 @@
 #include "core/goproc/go_layout.h"
 #include "core/goproc/pclntab.h"
 #include "core/store/site.h"
+#include "core/store/stack_profile.h"
 
 enum { CACHE_FIRST_SLOTS = 1024, FRAMES_MAX = CALL_STACK_PCS_MAX + PCLNTAB_INLINE_DEPTH_MAX };
 _Static_assert((int)FRAMES_MAX < (int)SITE_FRAMES_MAX, "a site must hold the longest stack");
@@ -42,6 +43,7 @@ struct call_stacks {
     uint64_t pcs[FRAMES_MAX];
     struct known_pc known[FRAMES_MAX];
     struct frame frames[FRAMES_MAX + 1]; /* one more for the allocator */
+    struct stack_place places[FRAMES_MAX];
 };
 
 struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *sites,
@@ -255,6 +257,66 @@ static size_t expand_last(struct call_stacks *stacks, size_t count)
         expanded = FRAMES_MAX - (count - 1);
     memcpy(stacks->pcs + count - 1, outer, expanded * sizeof(outer[0]));
     return count - 1 + expanded;
+}
+
+/* Looks up [pcs] and what the last of them was inlined into: stacks->pcs and known.  Returns how many, or
+ * 0 after an error (with [count] > 0). */
+static size_t look_up_all(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
+                          struct error *err)
+{
+    if (count > CALL_STACK_PCS_MAX) {
+        error_set(err, ERROR_LIMIT, "a stack of %zu pcs, allowed are %d", count,
+                  CALL_STACK_PCS_MAX);
+        return 0;
+    }
+    memcpy(stacks->pcs, pcs, count * sizeof(pcs[0]));
+    if (count > 0)
+        count = expand_last(stacks, count);
+    for (size_t i = 0; i < count; i++)
+        if (!known_pc_of(stacks, stacks->pcs[i], &stacks->known[i], err))
+            return 0;
+    return count;
+}
+
+static struct stack_place place_of(const struct known_pc *known)
+{
+    return (struct stack_place){
+        .pc = known->pc, .entry = known->entry, .inlined = known->inlined};
+}
+
+bool call_stacks_frames(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
+                        const struct frame **frames, const struct stack_place **places,
+                        size_t *frame_count, struct error *err)
+{
+    const size_t logical = look_up_all(stacks, pcs, count, err);
+    size_t placed = 0;
+
+    if (logical == 0 && count > 0)
+        return false;
+    for (size_t i = 0; i < logical; i++)
+        if (!stacks->known[i].is_goexit)
+            stacks->places[placed++] = place_of(&stacks->known[i]);
+    *frame_count = append_frames(stacks, 0, logical, 0);
+    *frames = stacks->frames;
+    *places = stacks->places;
+    return true;
+}
+
+bool call_stacks_frame(struct call_stacks *stacks, uint64_t pc, struct frame *frame,
+                       struct stack_place *place, struct error *err)
+{
+    struct known_pc known;
+
+    if (!known_pc_of(stacks, pc, &known, err))
+        return false;
+    *place = place_of(&known);
+    *frame = (struct frame){.function = known.function,
+                            .file = known.file,
+                            .address = pc,
+                            .line = known.line,
+                            .start_line = known.start_line,
+                            .starts_location = true};
+    return true;
 }
 
 const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *pcs, size_t count,

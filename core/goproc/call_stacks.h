@@ -15,10 +15,12 @@
 
 struct call_stacks;
 struct elf_file;
+struct frame;
 struct go_layout;
 struct pclntab;
 struct site;
 struct site_table;
+struct stack_place;
 
 enum {
     CALL_STACK_PCS_MAX = 1026,        /* runtime: maxProfStackDepth + 2 */
@@ -40,5 +42,16 @@ void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file 
  * first, at most CALL_STACK_PCS_MAX.  NULL with ERROR_LIMIT or ERROR_NO_MEMORY. */
 const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
                                    uint64_t object_bytes, struct error *err);
+
+/* The frames of a stack that allocated nothing (goroutine, block, mutex): runtime frames stay, goexit
+ * goes.  [*places] says for each frame what debug texts show beside it.  Both are overwritten by
+ * the next call; texts live as long as the site table.  Nothing is added to the sites. */
+bool call_stacks_frames(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
+                        const struct frame **frames, const struct stack_place **places,
+                        size_t *frame_count, struct error *err) GOPROFD_MUST_CHECK;
+
+/* One pc, looked up and kept; the texts live as long as the site table. */
+bool call_stacks_frame(struct call_stacks *stacks, uint64_t pc, struct frame *frame,
+                       struct stack_place *place, struct error *err) GOPROFD_MUST_CHECK;
 
 #endif

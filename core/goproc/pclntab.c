@@ -11,6 +11,7 @@
 #include "core/goproc/elf_file.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/moduledata.h"
+#include "core/goproc/pclntab_parts.h"
 
 enum {
     TABLES_MAX_BYTES = 1 << 30,
@@ -53,15 +54,6 @@ struct pclntab {
     size_t function_count;
     unsigned char **tree_pages;
     size_t tree_bytes;
-};
-
-/* A function, found by pc: its record lies within pclntable, fixed part and arrays. */
-struct function {
-    const unsigned char *record;
-    size_t room_bytes; /* from the record to the end of the table */
-    uint64_t entry;
-    uint32_t npcdata;
-    uint32_t nfuncdata;
 };
 
 static uint32_t u32_at(const unsigned char *bytes)
@@ -171,6 +163,16 @@ size_t pclntab_bytes(const struct pclntab *table)
     return table->copy_bytes + table->tree_bytes;
 }
 
+const struct go_layout *pclntab_layout(const struct pclntab *table)
+{
+    return table->layout;
+}
+
+unsigned pclntab_quantum(const struct pclntab *table)
+{
+    return table->quantum;
+}
+
 /* Functions. */
 
 static uint32_t ftab_entry(const struct pclntab *table, size_t index)
@@ -178,7 +180,7 @@ static uint32_t ftab_entry(const struct pclntab *table, size_t index)
     return u32_at(table->ftab.bytes + index * 8);
 }
 
-static bool function_at_index(const struct pclntab *table, size_t index, struct function *function)
+static bool function_at_index(const struct pclntab *table, size_t index, struct pclntab_function *function)
 {
     const struct go_layout *layout = table->layout;
     uint32_t offset = u32_at(table->ftab.bytes + index * 8 + 4);
@@ -195,9 +197,9 @@ static bool function_at_index(const struct pclntab *table, size_t index, struct 
     return function->npcdata <= arrays && function->nfuncdata <= arrays - function->npcdata;
 }
 
-/* The last function that starts at or before [pc], as findfunc does: padding belongs to the
- * function before it. */
-static bool find_function(const struct pclntab *table, uint64_t pc, struct function *function)
+/* Padding belongs to the function before it. */
+bool pclntab_find_function(const struct pclntab *table, uint64_t pc,
+                           struct pclntab_function *function)
 {
     if (pc < table->minpc || pc >= table->maxpc)
         return false;
@@ -222,6 +224,13 @@ static struct pclntab_text text_at(const struct span *span, uint32_t offset)
     /* An unterminated name is cut at its table's end: not a name, so it is not shown. */
     return end == NULL ? (struct pclntab_text){"", 0}
                        : (struct pclntab_text){text, (size_t)(end - text)};
+}
+
+bool pclntab_physical_name(const struct pclntab *table, const struct pclntab_function *function,
+                           struct pclntab_text *name)
+{
+    *name = text_at(&table->funcnames, u32_at(function->record + FUNC_NAME));
+    return name->length > 0;
 }
 
 /* How many bytes all of [wanted] begin with: a filter that spares most names a closer look. */
@@ -279,9 +288,8 @@ static bool take_uvarint(const unsigned char **cursor, const unsigned char *end,
     return false;
 }
 
-/* The value of the table at [offset] for [pc]; -1 if it has none. */
-static int32_t value_at(const struct pclntab *table, const struct function *function,
-                        uint32_t offset, uint64_t pc)
+int32_t pclntab_value_at(const struct pclntab *table, const struct pclntab_function *function,
+                         uint32_t offset, uint64_t pc)
 {
     if (offset == 0 || offset >= table->pctab.length)
         return -1;
@@ -304,20 +312,20 @@ static int32_t value_at(const struct pclntab *table, const struct function *func
     }
 }
 
-static int32_t pcdata_at(const struct pclntab *table, const struct function *function,
+static int32_t pcdata_at(const struct pclntab *table, const struct pclntab_function *function,
                          uint32_t index, uint64_t pc)
 {
     if (index >= function->npcdata)
         return -1;
     uint32_t offset = u32_at(function->record + table->layout->func_fixed_bytes + index * 4);
-    return value_at(table, function, offset, pc);
+    return pclntab_value_at(table, function, offset, pc);
 }
 
-static void file_and_line(const struct pclntab *table, const struct function *function, uint64_t pc,
+static void file_and_line(const struct pclntab *table, const struct pclntab_function *function, uint64_t pc,
                           struct pclntab_frame *frame)
 {
-    int32_t file = value_at(table, function, u32_at(function->record + FUNC_PCFILE), pc);
-    int32_t line = value_at(table, function, u32_at(function->record + FUNC_PCLN), pc);
+    int32_t file = pclntab_value_at(table, function, u32_at(function->record + FUNC_PCFILE), pc);
+    int32_t line = pclntab_value_at(table, function, u32_at(function->record + FUNC_PCLN), pc);
 
     frame->file = (struct pclntab_text){"?", 1};
     frame->line = 0;
@@ -364,17 +372,8 @@ static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *int
     return true;
 }
 
-/* Walks outwards from an inlined call. */
-struct inlining {
-    struct pclntab_text name;
-    uint32_t start_line;
-    uint32_t func_id;
-    uint64_t parent_pc;
-};
-
-/* The innermost inlined call at [pc], if any. */
-static bool inlined_at(struct pclntab *table, const struct function *function, uint64_t pc,
-                       struct inlining *inlining)
+bool pclntab_inlined_at(struct pclntab *table, const struct pclntab_function *function, uint64_t pc,
+                        struct pclntab_inlining *inlining)
 {
     const struct go_layout *layout = table->layout;
     unsigned char node[20];
@@ -402,15 +401,15 @@ static bool inlined_at(struct pclntab *table, const struct function *function, u
 
 bool pclntab_frame_at(struct pclntab *table, uint64_t pc, struct pclntab_frame *frame)
 {
-    struct function function;
-    struct inlining inlining;
+    struct pclntab_function function;
+    struct pclntab_inlining inlining;
 
-    if (!find_function(table, pc, &function))
+    if (!pclntab_find_function(table, pc, &function))
         return false;
     if (pc > function.entry)
         pc--; /* back into the call instruction */
     *frame = (struct pclntab_frame){.entry = function.entry};
-    if (inlined_at(table, &function, pc, &inlining)) {
+    if (pclntab_inlined_at(table, &function, pc, &inlining)) {
         frame->inlined = true;
         frame->function = inlining.name;
         frame->start_line = inlining.start_line;
@@ -425,12 +424,12 @@ bool pclntab_frame_at(struct pclntab *table, uint64_t pc, struct pclntab_frame *
 
 bool pclntab_name_at(struct pclntab *table, uint64_t pc, struct pclntab_text *name)
 {
-    struct function function;
-    struct inlining inlining;
+    struct pclntab_function function;
+    struct pclntab_inlining inlining;
 
-    if (!find_function(table, pc, &function))
+    if (!pclntab_find_function(table, pc, &function))
         return false;
-    *name = inlined_at(table, &function, pc, &inlining)
+    *name = pclntab_inlined_at(table, &function, pc, &inlining)
                 ? inlining.name
                 : text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
     return true;
@@ -446,21 +445,21 @@ static bool hides_wrapper(const struct go_layout *layout, uint32_t callee)
 size_t pclntab_expand_last(struct pclntab *table, uint64_t pc, uint64_t *pcs, size_t capacity)
 {
     const struct go_layout *layout = table->layout;
-    struct function function;
-    struct inlining inlining;
+    struct pclntab_function function;
+    struct pclntab_inlining inlining;
     size_t count = 0;
     uint32_t callee = 0; /* the first is not elided, whatever called it */
     uint64_t at = pc - 1;
 
-    if (pc == 0 || !find_function(table, at, &function) ||
-        !inlined_at(table, &function, at, &inlining))
+    if (pc == 0 || !pclntab_find_function(table, at, &function) ||
+        !pclntab_inlined_at(table, &function, at, &inlining))
         return 0;
     for (size_t depth = 0; depth < PCLNTAB_INLINE_DEPTH_MAX && count < capacity; depth++) {
         if (inlining.func_id != layout->funcid_wrapper || !hides_wrapper(layout, callee))
             pcs[count++] = at + 1;
         callee = inlining.func_id;
         at = inlining.parent_pc;
-        if (inlined_at(table, &function, at, &inlining))
+        if (pclntab_inlined_at(table, &function, at, &inlining))
             continue;
         /* The physical function: the outermost one. */
         uint32_t its_id = function.record[layout->func_id];

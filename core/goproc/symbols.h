@@ -25,7 +25,14 @@ struct elf_file;
     X(ALLP,                "runtime.allp",              true)  \
     X(SCHED,               "runtime.sched",             true)  \
     X(ALLGLEN,             "runtime.allglen",           true)  \
-    X(GOMAXPROCS,          "runtime.gomaxprocs",        true)
+    X(GOMAXPROCS,          "runtime.gomaxprocs",        true)  \
+    X(ALLGPTR,             "runtime.allgptr",           false) \
+    X(WAIT_REASON_STRINGS, "runtime.waitReasonStrings", false) \
+    X(BBUCKETS,            "runtime.bbuckets",          false) \
+    X(XBUCKETS,            "runtime.xbuckets",          false) \
+    X(MUTEX_PROFILE_RATE,  "runtime.mutexprofilerate",  false) \
+    X(TICKS,               "runtime.ticks",             false) \
+    X(ALLM,                "runtime.allm",              false)
 
 enum symbol_id {
 #define SYMBOLS_DECLARE(id, name, required) SYMBOL_##id,

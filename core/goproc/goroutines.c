@@ -1,0 +1,693 @@
+/* goroutines.c - all goroutines and their stacks, batch by batch.
+ *
+ * A batch is read with a few system calls:
+ *
+ *   g structs of all | stacks of those that stand still, twice, then all g structs again
+ *
+ * What differs between two looks has moved in between and is tried again, alone. */
+#include "core/goproc/goroutines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/goproc/call_stacks.h"
+#include "core/goproc/go_layout.h"
+#include "core/goproc/labels.h"
+#include "core/goproc/memory.h"
+#include "core/goproc/stack_walk.h"
+#include "core/goproc/symbols.h"
+#include "core/store/stack_profile.h"
+
+enum {
+    BATCH = 128,
+    G_MAX_BYTES = 512,
+    WINDOW_BYTES = 4 << 10,     /* of a stack, in a batch: most need no more */
+    LONG_STACK_BYTES = 1 << 20, /* of a stack that does */
+    ATTEMPTS = 3,
+    STACK_PCS_MAX = 128,     /* runtime: debug.profstackdepth, its default */
+    STACK_PCS_OLD_MAX = 32,  /* runtime.maxStack, up to Go 1.22: what its profile shows */
+    WAIT_REASONS_MAX = 128,
+    WAIT_REASON_MAX_BYTES = 64,
+};
+#define STACK_SPAN_MAX_BYTES (UINT64_C(1) << 40)
+#define NS_PER_MINUTE UINT64_C(60000000000)
+
+/* src/runtime/runtime2.go */
+enum g_status {
+    G_IDLE = 0,
+    G_RUNNABLE = 1,
+    G_RUNNING = 2,
+    G_SYSCALL = 3,
+    G_WAITING = 4,
+    G_DEAD = 6,
+    G_COPYSTACK = 8,
+    G_PREEMPTED = 9,
+    G_LEAKED = 10,
+    G_DEADEXTRA = 11,
+    G_SCAN_BIT = 0x1000,
+};
+
+/* What is used of a g. */
+struct g_view {
+    uint32_t status; /* without the scan bit */
+    uint8_t wait_reason;
+    uint64_t stack_lo, stack_hi;
+    uint64_t sched_sp, sched_pc;
+    uint64_t syscall_sp, syscall_pc;
+    uint64_t id, parent_id, waitsince, gopc, startpc, lockedm, labels;
+};
+
+/* One goroutine of a batch. */
+struct candidate {
+    uint64_t address;
+    struct g_view view;
+    size_t window_bytes; /* of its stack; 0: it has none that stands still */
+};
+
+struct goroutines {
+    struct stack_source from;
+    struct goroutines_limits limits;
+    struct stack_profile *profile;
+    uint64_t table;       /* allgptr */
+    uint64_t count;       /* allglen */
+    uint64_t next;        /* first that was not looked at */
+    uint64_t bytes_begin; /* read_bytes of the memory at the start */
+    uint64_t busy_ns;
+    size_t stack_limit; /* pcs that the process's own profile shows */
+    const struct stack *no_stack;
+    const char *wait_reasons[WAIT_REASONS_MAX];
+    struct candidate batch[BATCH];
+    unsigned char g_before[BATCH * G_MAX_BYTES];
+    unsigned char g_after[BATCH * G_MAX_BYTES];
+    unsigned char stacks[BATCH * WINDOW_BYTES];
+    unsigned char stacks_again[BATCH * WINDOW_BYTES];
+    unsigned char *long_stack; /* 2 x LONG_STACK_BYTES, once it is needed */
+    struct labels labels;
+    uint64_t pcs[STACK_PCS_MAX];
+};
+
+/* Beginning and end. */
+
+struct goroutines *goroutines_begin(const struct stack_source *source,
+                                    const struct goroutines_limits *limits,
+                                    uint64_t taken_realtime_ns, struct error *err)
+{
+    const uint64_t *address = source->symbols->address;
+    uint64_t count = 0, table = 0;
+
+    if (address[SYMBOL_ALLGPTR] == 0 || address[SYMBOL_ALLGLEN] == 0 ||
+        source->layout->g_bytes > G_MAX_BYTES) {
+        error_set(err, ERROR_UNSUPPORTED,
+                  "goroutines: nothing in the program tells where runtime.allgptr is");
+        return NULL;
+    }
+    /* In this order: the table only grows, so it holds at least as many as were counted before. */
+    if (!memory_read(source->memory, address[SYMBOL_ALLGLEN], &count, 8, err) ||
+        !memory_read(source->memory, address[SYMBOL_ALLGPTR], &table, 8, err)) {
+        error_wrap(err, "goroutines");
+        return NULL;
+    }
+    struct goroutines *goroutines = calloc(1, sizeof(*goroutines));
+    struct stack_profile *profile = stack_profile_begin(STACK_GOROUTINE, source->sites);
+    if (goroutines == NULL || profile == NULL) {
+        stack_profile_discard(profile);
+        free(goroutines);
+        error_set(err, ERROR_NO_MEMORY, "goroutines: no memory");
+        return NULL;
+    }
+    profile->taken_realtime_ns = taken_realtime_ns;
+    profile->mappings = source->mappings;
+    profile->mapping_count = source->mapping_count;
+    goroutines->from = *source;
+    goroutines->limits = *limits;
+    goroutines->profile = profile;
+    goroutines->table = table;
+    goroutines->count = count;
+    goroutines->bytes_begin = source->memory->read_bytes;
+    goroutines->stack_limit = source->layout->minor >= 23 ? STACK_PCS_MAX : STACK_PCS_OLD_MAX;
+    return goroutines;
+}
+
+void goroutines_free(struct goroutines *goroutines)
+{
+    if (goroutines == NULL)
+        return;
+    stack_profile_discard(goroutines->profile);
+    free(goroutines->long_stack);
+    free(goroutines);
+}
+
+static void set_partial(struct goroutines *goroutines, const char *reason)
+{
+    goroutines->profile->partial = true;
+    if (goroutines->profile->partial_reason == NULL)
+        goroutines->profile->partial_reason = reason;
+}
+
+/* One g. */
+
+static uint64_t u64_at(const unsigned char *bytes, uint32_t offset)
+{
+    uint64_t value;
+    memcpy(&value, bytes + offset, sizeof(value));
+    return value;
+}
+
+static struct g_view view_of(const struct go_layout *layout, const unsigned char *g)
+{
+    uint32_t status;
+    memcpy(&status, g + layout->g_status, sizeof(status));
+    return (struct g_view){
+        .status = status & ~(uint32_t)G_SCAN_BIT,
+        .wait_reason = g[layout->g_waitreason],
+        .stack_lo = u64_at(g, GO_G_STACK_LO),
+        .stack_hi = u64_at(g, GO_G_STACK_HI),
+        .sched_sp = u64_at(g, GO_G_SCHED_SP),
+        .sched_pc = u64_at(g, GO_G_SCHED_PC),
+        .syscall_sp = u64_at(g, layout->g_syscallsp),
+        .syscall_pc = u64_at(g, layout->g_syscallpc),
+        .id = u64_at(g, layout->g_id),
+        .parent_id =
+            layout->g_parent_id == GO_LAYOUT_ABSENT ? 0 : u64_at(g, layout->g_parent_id),
+        .waitsince = u64_at(g, layout->g_waitsince),
+        .gopc = u64_at(g, layout->g_gopc),
+        .startpc = u64_at(g, layout->g_startpc),
+        .lockedm = u64_at(g, layout->g_lockedm),
+        .labels = u64_at(g, layout->g_labels),
+    };
+}
+
+/* What says that a goroutine has not moved.  waitsince is written by the garbage collector while the
+ * goroutine stands still. */
+static bool stood_still(const struct g_view *a, const struct g_view *b)
+{
+    return a->status == b->status && a->id == b->id && a->sched_sp == b->sched_sp &&
+           a->sched_pc == b->sched_pc && a->syscall_sp == b->syscall_sp &&
+           a->syscall_pc == b->syscall_pc && a->stack_lo == b->stack_lo &&
+           a->stack_hi == b->stack_hi && a->labels == b->labels && a->startpc == b->startpc &&
+           a->wait_reason == b->wait_reason;
+}
+
+static bool is_alive(const struct g_view *view)
+{
+    return view->status != G_IDLE && view->status != G_DEAD && view->status != G_DEADEXTRA;
+}
+
+static bool has_still_stack(const struct g_view *view)
+{
+    return view->status == G_RUNNABLE || view->status == G_SYSCALL || view->status == G_WAITING ||
+           view->status == G_PREEMPTED || view->status == G_LEAKED;
+}
+
+static bool is_in_syscall(const struct g_view *view)
+{
+    return view->syscall_sp != 0;
+}
+
+static uint64_t sp_of(const struct g_view *view)
+{
+    return is_in_syscall(view) ? view->syscall_sp : view->sched_sp;
+}
+
+static uint64_t pc_of(const struct g_view *view)
+{
+    return is_in_syscall(view) ? view->syscall_pc : view->sched_pc;
+}
+
+/* Bytes in use of its stack; 0 if it has none that makes sense. */
+static uint64_t stack_bytes(const struct g_view *view)
+{
+    const uint64_t sp = sp_of(view);
+    if (sp % 8 != 0 || sp < view->stack_lo || sp >= view->stack_hi ||
+        view->stack_hi - view->stack_lo > STACK_SPAN_MAX_BYTES)
+        return 0;
+    return view->stack_hi - sp;
+}
+
+/* System goroutines. */
+
+enum g_kind { G_KIND_USER, G_KIND_SYSTEM, G_KIND_FINALIZER /* a user's while it runs user code */ };
+
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static enum g_kind kind_of(const struct goroutines *goroutines, const struct g_view *view)
+{
+    static const char *const users[] = {"runtime.main", "runtime.corostart",
+                                        "runtime.handleAsyncEvent"};
+    static const char *const finalizers[] = {"runtime.runfinq", "runtime.runFinalizers",
+                                             "runtime.runCleanups"};
+    const char *name;
+    uint64_t entry;
+
+    if (!stack_walk_function(goroutines->from.functions, view->startpc, &name, &entry) ||
+        strncmp(name, "runtime.", 8) != 0 ||
+        is_one_of(name, users, sizeof(users) / sizeof(users[0])))
+        return G_KIND_USER;
+    return is_one_of(name, finalizers, sizeof(finalizers) / sizeof(finalizers[0]))
+               ? G_KIND_FINALIZER
+               : G_KIND_SYSTEM;
+}
+
+/* A finalizer goroutine has called a finalizer when something on its stack is not the runtime's. */
+static bool runs_user_code(const struct goroutines *goroutines, size_t pc_count)
+{
+    for (size_t i = 0; i < pc_count; i++) {
+        const char *name;
+        uint64_t entry;
+        if (stack_walk_function(goroutines->from.functions, goroutines->pcs[i] - 1, &name, &entry) &&
+            strncmp(name, "runtime.", 8) != 0 && strncmp(name, "internal/runtime/", 17) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* State. */
+
+/* runtime.waitReasonStrings[reason], an array of strings; "waiting" if it cannot be read. */
+static const char *wait_reason(struct goroutines *goroutines, uint8_t reason)
+{
+    static const char unknown[] = "waiting";
+    const uint64_t strings = goroutines->from.symbols->address[SYMBOL_WAIT_REASON_STRINGS];
+    char text[WAIT_REASON_MAX_BYTES];
+    uint64_t header[2];
+
+    if (strings == 0 || reason == 0 || reason >= WAIT_REASONS_MAX)
+        return unknown;
+    const char **known = &goroutines->wait_reasons[reason];
+    if (*known != NULL)
+        return *known;
+    *known = unknown;
+    if (!memory_read(goroutines->from.memory, strings + UINT64_C(16) * reason, header,
+                     sizeof(header), NULL) ||
+        header[1] == 0 || header[1] > sizeof(text) ||
+        !memory_read(goroutines->from.memory, header[0], text, (size_t)header[1], NULL))
+        return unknown;
+    for (size_t i = 0; i < header[1]; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return unknown;
+    const char *copy = stack_profile_text(goroutines->profile, text, (size_t)header[1]);
+    if (copy != NULL)
+        *known = copy;
+    return *known;
+}
+
+static const char *state_of(struct goroutines *goroutines, const struct g_view *view)
+{
+    switch (view->status) {
+    case G_RUNNABLE:
+        return "runnable";
+    case G_SYSCALL:
+        return "syscall";
+    case G_WAITING:
+    case G_LEAKED:
+        return wait_reason(goroutines, view->wait_reason);
+    case G_PREEMPTED:
+        return "preempted";
+    default:
+        return "running";
+    }
+}
+
+static uint64_t waited_minutes(const struct g_view *view)
+{
+    const uint64_t now_ns = clock_monotonic_ns(); /* the runtime's nanotime is this clock too */
+    if ((view->status != G_WAITING && view->status != G_SYSCALL) || view->waitsince == 0 ||
+        view->waitsince > now_ns)
+        return 0;
+    return (now_ns - view->waitsince) / NS_PER_MINUTE;
+}
+
+/* Recording. */
+
+static const struct stack *stack_of(struct goroutines *goroutines, size_t count, bool cut,
+                                    struct error *err)
+{
+    struct stack_profile *profile = goroutines->profile;
+    const struct stack *known = stack_profile_find(profile, goroutines->pcs, count, cut);
+    size_t frame_count;
+
+    if (known != NULL)
+        return known;
+    struct stack stack = {.pcs = goroutines->pcs, .pc_count = (uint32_t)count, .cut = cut};
+    if (!call_stacks_frames(goroutines->from.stacks, goroutines->pcs, count, &stack.frames,
+                            &stack.places, &frame_count, err))
+        return NULL;
+    stack.frame_count = (uint32_t)frame_count;
+    return stack_profile_add_stack(profile, &stack, err);
+}
+
+static void find_creator(struct goroutines *goroutines, const struct g_view *view,
+                         struct goroutine *goroutine)
+{
+    struct error ignored; /* who created it is an extra: it is left out */
+    const char *name;
+    uint64_t entry;
+
+    if (view->gopc == 0 || view->id == 1 ||
+        !stack_walk_function(goroutines->from.functions, view->gopc, &name, &entry) ||
+        !call_stacks_frame(goroutines->from.stacks, view->gopc, &goroutine->creator,
+                           &goroutine->creator_place, &ignored))
+        goroutine->creator = (struct frame){0};
+    else if (goroutine->creator_place.inlined)
+        /* The go statement's physical function is named, as the runtime does. */
+        goroutine->creator.function =
+            site_table_string(goroutines->from.sites, name, strlen(name));
+}
+
+/* Counts one goroutine, with the stack in pcs[0..count) or, with [stack] NULL, without. */
+static bool record(struct goroutines *goroutines, const struct g_view *view,
+                   const struct stack *stack, size_t count, const struct stack_labels *labels,
+                   struct error *err)
+{
+    struct stack_profile *profile = goroutines->profile;
+    struct goroutine goroutine = {.id = view->id,
+                                  .parent_id = view->parent_id,
+                                  .state = state_of(goroutines, view),
+                                  .wait_minutes = waited_minutes(view),
+                                  .locked_to_thread = view->lockedm != 0,
+                                  .stack = stack};
+    const struct stack *shown = stack;
+
+    find_creator(goroutines, view, &goroutine);
+    if (stack != NULL && count > goroutines->stack_limit)
+        shown = stack_of(goroutines, goroutines->stack_limit, true, err);
+    else if (stack == NULL)
+        shown = goroutines->no_stack;
+    return shown != NULL && stack_profile_count(profile, shown, labels, 1, err) &&
+           stack_profile_add_goroutine(profile, &goroutine, err);
+}
+
+/* The one that all goroutines without a readable stack share: no frames, and a label that says why. */
+static bool record_running(struct goroutines *goroutines, const struct g_view *view,
+                           struct error *err)
+{
+    static const struct stack_label state = {.key = "state", .value = "running"};
+    struct stack_profile *profile = goroutines->profile;
+    const struct stack_labels *labels = stack_profile_add_labels(profile, &state, 1, err);
+    struct g_view running = *view;
+
+    running.status = G_RUNNING; /* if it does not by status, it never stood still */
+    if (goroutines->no_stack == NULL) {
+        const struct stack none = {0};
+        goroutines->no_stack = stack_profile_add_stack(profile, &none, err);
+    }
+    if (labels == NULL || goroutines->no_stack == NULL)
+        return false;
+    profile->without_stack++;
+    return record(goroutines, &running, NULL, 0, labels, err);
+}
+
+/* Reading. */
+
+static bool read_g(struct goroutines *goroutines, uint64_t address, struct g_view *view)
+{
+    unsigned char g[G_MAX_BYTES];
+    if (!memory_read(goroutines->from.memory, address, g, goroutines->from.layout->g_bytes, NULL))
+        return false;
+    *view = view_of(goroutines->from.layout, g);
+    return true;
+}
+
+/* Labels, if there are any.  False: the goroutine has moved. */
+static bool read_labels(struct goroutines *goroutines, const struct candidate *candidate,
+                        const struct stack_labels **labels)
+{
+    struct g_view after;
+    const bool is_slice = goroutines->from.layout->minor >= 24;
+
+    *labels = NULL;
+    if (candidate->view.labels == 0)
+        return true;
+    const bool ok = labels_read(goroutines->from.memory, candidate->view.labels, is_slice,
+                                &goroutines->labels);
+    if (!read_g(goroutines, candidate->address, &after) ||
+        !stood_still(&candidate->view, &after))
+        return false;
+    if (ok && goroutines->labels.count > 0)
+        *labels = stack_profile_add_labels(goroutines->profile, goroutines->labels.list,
+                                           goroutines->labels.count, NULL);
+    if (!ok || (goroutines->labels.count > 0 && *labels == NULL))
+        set_partial(goroutines, "labels of some goroutines could not be read");
+    return true;
+}
+
+enum look { LOOK_DONE, LOOK_MOVED, LOOK_FAILED };
+
+/* Records a goroutine that stood still, given its stack. */
+static enum look take(struct goroutines *goroutines, const struct candidate *candidate,
+                      enum g_kind kind, const unsigned char *bytes, size_t length,
+                      bool *needs_more, struct error *err)
+{
+    const struct stack_copy copy = {.sp = sp_of(&candidate->view),
+                                    .pc = pc_of(&candidate->view),
+                                    .in_syscall = is_in_syscall(&candidate->view),
+                                    .bytes = bytes,
+                                    .length = length};
+    const struct stack_labels *labels;
+    size_t count = 0;
+    const enum stack_walk_end end = stack_walk(goroutines->from.functions, &copy, goroutines->pcs,
+                                               STACK_PCS_MAX, &count);
+
+    *needs_more = end == STACK_WALK_SHORT && length < stack_bytes(&candidate->view);
+    if (*needs_more)
+        return LOOK_MOVED;
+    if (kind == G_KIND_FINALIZER && !runs_user_code(goroutines, count))
+        return LOOK_DONE;
+    /* A stack that ends in nothing was not what it seemed to be; the runtime shows what it has. */
+    if (count == 0 || (end == STACK_WALK_SHORT && length == LONG_STACK_BYTES))
+        set_partial(goroutines, "some stacks could not be followed to their end");
+    if (!read_labels(goroutines, candidate, &labels))
+        return LOOK_MOVED;
+    const struct stack *stack = stack_of(goroutines, count, end == STACK_WALK_FULL, err);
+    return stack != NULL && record(goroutines, &candidate->view, stack, count, labels, err)
+               ? LOOK_DONE
+               : LOOK_FAILED;
+}
+
+/* Looks at one goroutine by itself, with as much of its stack as it takes. */
+static enum look look_alone(struct goroutines *goroutines, struct candidate *candidate,
+                            struct error *err)
+{
+    struct g_view after;
+    bool needs_more = false;
+
+    if (!read_g(goroutines, candidate->address, &candidate->view))
+        return LOOK_MOVED;
+    const struct g_view *view = &candidate->view;
+    if (!is_alive(view))
+        return LOOK_DONE;
+    const enum g_kind kind = kind_of(goroutines, view);
+    if (kind == G_KIND_SYSTEM)
+        return LOOK_DONE;
+    uint64_t length = has_still_stack(view) ? stack_bytes(view) : 0;
+    if (length == 0)
+        return LOOK_MOVED;
+    if (length > LONG_STACK_BYTES)
+        length = LONG_STACK_BYTES;
+    if (goroutines->long_stack == NULL)
+        goroutines->long_stack = malloc(2 * (size_t)LONG_STACK_BYTES);
+    if (goroutines->long_stack == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "goroutines: no memory for a stack");
+        return LOOK_FAILED;
+    }
+    unsigned char *again = goroutines->long_stack + LONG_STACK_BYTES;
+    const struct memory_part parts[] = {
+        {sp_of(view), goroutines->long_stack, (size_t)length},
+        {sp_of(view), again, (size_t)length},
+    };
+    if (!memory_read_parts(goroutines->from.memory, parts, 2, NULL) ||
+        !read_g(goroutines, candidate->address, &after) || !stood_still(view, &after) ||
+        memcmp(goroutines->long_stack, again, (size_t)length) != 0)
+        return LOOK_MOVED;
+    return take(goroutines, candidate, kind, goroutines->long_stack, (size_t)length, &needs_more,
+                err);
+}
+
+/* Until it stands still, or for the last time as one that does not. */
+static bool look_again(struct goroutines *goroutines, struct candidate *candidate,
+                       struct error *err)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++)
+        switch (look_alone(goroutines, candidate, err)) {
+        case LOOK_DONE:
+            return true;
+        case LOOK_FAILED:
+            return false;
+        case LOOK_MOVED:
+            if (candidate->view.status == G_RUNNING)
+                attempt = ATTEMPTS; /* it will run on */
+            break;
+        }
+    if (!is_alive(&candidate->view))
+        return true;
+    switch (kind_of(goroutines, &candidate->view)) {
+    case G_KIND_USER:
+        return record_running(goroutines, &candidate->view, err);
+    case G_KIND_FINALIZER: /* busy with something, its own or the user's: not known */
+    case G_KIND_SYSTEM:
+        break;
+    }
+    return true;
+}
+
+/* Batches. */
+
+/* The g structs of the next [count] elements of allgs; returns how many of them could be read. */
+static size_t read_batch(struct goroutines *goroutines, size_t count)
+{
+    const size_t g_bytes = goroutines->from.layout->g_bytes;
+    uint64_t addresses[BATCH];
+    struct memory_part parts[BATCH];
+    size_t kept = 0;
+
+    if (!memory_read(goroutines->from.memory, goroutines->table + goroutines->next * 8, addresses,
+                     count * 8, NULL))
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (addresses[i] != 0 && addresses[i] % 8 == 0) {
+            parts[kept] = (struct memory_part){addresses[i],
+                                               goroutines->g_before + kept * G_MAX_BYTES, g_bytes};
+            goroutines->batch[kept++] = (struct candidate){.address = addresses[i]};
+        }
+    if (kept < count)
+        set_partial(goroutines, "the list of goroutines holds something else");
+    if (memory_read_parts(goroutines->from.memory, parts, kept, NULL))
+        return kept;
+    /* One of them is rubbish: each by itself. */
+    size_t readable = 0;
+    for (size_t i = 0; i < kept; i++) {
+        unsigned char *g = goroutines->g_before + readable * G_MAX_BYTES;
+        if (memory_read(goroutines->from.memory, parts[i].address, g, g_bytes, NULL))
+            goroutines->batch[readable++].address = parts[i].address;
+    }
+    set_partial(goroutines, "the list of goroutines holds something else");
+    return readable;
+}
+
+/* Stacks of the candidates that stand still, twice, then their g structs again.  False: one of the
+ * pieces could not be read. */
+static bool read_windows(struct goroutines *goroutines, size_t count)
+{
+    struct memory_part parts[3 * BATCH];
+    size_t used = 0;
+
+    for (int look = 0; look < 2; look++) {
+        unsigned char *into = look == 0 ? goroutines->stacks : goroutines->stacks_again;
+        for (size_t i = 0; i < count; i++)
+            if (goroutines->batch[i].window_bytes > 0)
+                parts[used++] = (struct memory_part){sp_of(&goroutines->batch[i].view),
+                                                     into + i * WINDOW_BYTES,
+                                                     goroutines->batch[i].window_bytes};
+    }
+    for (size_t i = 0; i < count; i++)
+        parts[used++] = (struct memory_part){goroutines->batch[i].address,
+                                             goroutines->g_after + i * G_MAX_BYTES,
+                                             goroutines->from.layout->g_bytes};
+    return memory_read_parts(goroutines->from.memory, parts, used, NULL);
+}
+
+/* Keeps the candidates that belong into a profile. */
+static size_t choose(struct goroutines *goroutines, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct candidate candidate = goroutines->batch[i];
+        candidate.view = view_of(goroutines->from.layout, goroutines->g_before + i * G_MAX_BYTES);
+        if (!is_alive(&candidate.view) ||
+            kind_of(goroutines, &candidate.view) == G_KIND_SYSTEM)
+            continue;
+        const uint64_t bytes =
+            has_still_stack(&candidate.view) ? stack_bytes(&candidate.view) : 0;
+        candidate.window_bytes = bytes < WINDOW_BYTES ? (size_t)bytes : WINDOW_BYTES;
+        goroutines->batch[kept++] = candidate;
+    }
+    return kept;
+}
+
+static bool take_batch(struct goroutines *goroutines, size_t count, bool windows_read,
+                       struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct candidate *candidate = &goroutines->batch[i];
+        const struct g_view after =
+            view_of(goroutines->from.layout, goroutines->g_after + i * G_MAX_BYTES);
+        const unsigned char *stack = goroutines->stacks + i * WINDOW_BYTES;
+        enum look look = LOOK_MOVED;
+        bool needs_more = false;
+
+        if (windows_read && candidate->window_bytes > 0 && stood_still(&candidate->view, &after) &&
+            memcmp(stack, goroutines->stacks_again + i * WINDOW_BYTES, candidate->window_bytes) == 0)
+            look = take(goroutines, candidate, kind_of(goroutines, &candidate->view), stack,
+                        candidate->window_bytes, &needs_more, err);
+        if (look == LOOK_FAILED ||
+            (look == LOOK_MOVED && !look_again(goroutines, candidate, err)))
+            return false;
+    }
+    return true;
+}
+
+static bool step_batch(struct goroutines *goroutines, struct error *err)
+{
+    const uint64_t left = goroutines->count - goroutines->next;
+    const size_t wanted = left < BATCH ? (size_t)left : BATCH;
+    size_t count = read_batch(goroutines, wanted);
+
+    if (count == 0 && wanted > 0)
+        return error_set(err, ERROR_CORRUPT,
+                         "goroutines: their list at 0x%llx cannot be read",
+                         (unsigned long long)goroutines->table);
+    goroutines->next += wanted;
+    count = choose(goroutines, count);
+    return take_batch(goroutines, count, read_windows(goroutines, count), err);
+}
+
+static bool at_a_limit(struct goroutines *goroutines)
+{
+    const char *reason = NULL;
+
+    if (goroutines->next >= goroutines->limits.goroutines)
+        reason = "more goroutines than goprofd reads";
+    else if (goroutines->from.memory->read_bytes - goroutines->bytes_begin >
+             goroutines->limits.read_bytes)
+        reason = "more memory in stacks than goprofd reads";
+    else if (goroutines->busy_ns > goroutines->limits.busy_ns)
+        reason = "reading the goroutines took too long";
+    if (reason != NULL)
+        set_partial(goroutines, reason);
+    return reason != NULL;
+}
+
+enum reading_step goroutines_step(struct goroutines *goroutines, uint64_t deadline_ns,
+                                  const struct stack_profile **profile, struct error *err)
+{
+    struct error cause = {.code = ERROR_NONE};
+    uint64_t now_ns = clock_monotonic_ns();
+
+    *profile = NULL;
+    while (goroutines->next < goroutines->count && !at_a_limit(goroutines)) {
+        if (now_ns >= deadline_ns)
+            return READING_MORE;
+        if (!step_batch(goroutines, &cause)) {
+            if (cause.code != ERROR_LIMIT) {
+                error_set(err, cause.code, "%s", cause.message);
+                return READING_FAILED;
+            }
+            set_partial(goroutines, "more goroutines or stacks than goprofd keeps");
+            break;
+        }
+        const uint64_t then_ns = now_ns;
+        now_ns = clock_monotonic_ns();
+        goroutines->busy_ns += now_ns - then_ns;
+    }
+    *profile = stack_profile_seal(goroutines->profile);
+    goroutines->profile = NULL;
+    return READING_DONE;
+}
