@@ -23,4 +23,5 @@ while read -r version go; do
 done <"$folder/versions"
 
 "$newest" build -o "$folder/layout_gen" "$root/core/goproc/gen/layout_gen.go"
-exec "$folder/layout_gen" -check "$root/core/goproc/go_layout.h" "$folder"/*/layout/minimal-*
+exec "$folder/layout_gen" -places "$root/core/goproc/go_layout_places.h" \
+    -check "$root/core/goproc/go_layout.h" "$folder"/*/layout/minimal-*

@@ -266,6 +266,11 @@ bool elf_file_is_relocatable(const struct elf_file *elf)
     return elf->relocatable;
 }
 
+int elf_file_descriptor(const struct elf_file *elf)
+{
+    return elf->fd;
+}
+
 uint64_t elf_file_bytes(const struct elf_file *elf)
 {
     return elf->file_bytes;

@@ -54,6 +54,7 @@ void elf_file_close(struct elf_file *elf); /* NULL is allowed */
 enum elf_machine elf_file_machine(const struct elf_file *elf);
 bool elf_file_is_relocatable(const struct elf_file *elf); /* ET_DYN: loaded where it pleases */
 uint64_t elf_file_bytes(const struct elf_file *elf);      /* size when it was opened */
+int elf_file_descriptor(const struct elf_file *elf);      /* for reading with offsets; stays its own */
 
 const struct elf_segment *elf_file_segments(const struct elf_file *elf, size_t *count);
 /* The section called [name], or NULL. */

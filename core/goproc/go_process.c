@@ -26,6 +26,7 @@
 #include "core/goproc/go_layout.h"
 #include "core/goproc/go_program.h"
 #include "core/goproc/heap_stats.h"
+#include "core/goproc/layout_dwarf.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab.h"
@@ -47,6 +48,8 @@ struct go_process {
     struct go_program program;
     char go_version[BUILDINFO_VERSION_MAX_BYTES + 1];
     bool layout_assumed; /* made for another version, or without this one's experiments */
+    bool layout_told;    /* by debug information: then it is this one */
+    struct go_layout own_layout;
     const struct go_layout *layout;
     struct memory memory;
     struct symbols symbols;
@@ -169,6 +172,19 @@ static bool find_version(struct go_process *process, struct error *err)
                                  process->go_version, err);
 }
 
+/* For a version that is not known the program's own debug information counts more than a table. */
+static bool improve_layout(struct go_process *process, struct error *err)
+{
+    struct error cause;
+
+    process->own_layout = *process->layout;
+    process->layout_told = layout_dwarf_apply(process->program.elf, &process->own_layout, &cause);
+    if (process->layout_told)
+        process->layout = &process->own_layout;
+    return process->layout_told || cause.code == ERROR_NOT_FOUND ||
+           error_set(err, cause.code, "%s", cause.message);
+}
+
 static bool choose_layout(struct go_process *process, struct error *err)
 {
     struct go_version version;
@@ -185,7 +201,7 @@ static bool choose_layout(struct go_process *process, struct error *err)
                          "built for another machine: amd64 and arm64 can be read");
     if (machine == ELF_MACHINE_AARCH64)
         process->layout = go_layout_arm64(process->layout);
-    return true;
+    return !process->layout_assumed || improve_layout(process, err);
 }
 
 /* Where the module and its function tables are: by its symbol, if there is one. */
@@ -393,7 +409,9 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
     facts->vcs_revision = info->vcs_revision;
     facts->build_id = process->program.build_id[0] != '\0' ? process->program.build_id
                                                            : process->program.go_build_id;
-    facts->layout = process->layout_assumed ? "assumed" : "table";
+    facts->layout = process->layout_told      ? "dwarf"
+                    : process->layout_assumed ? "assumed"
+                                              : "table";
     facts->container_id = process->container_id;
     facts->cgroup = process->cgroup;
     facts->pod_uid = process->pod.uid;

@@ -2,12 +2,13 @@
  *
  *   stripped_symbols TWIN PROGRAM                   PROGRAM is read as a file
  *   stripped_symbols TWIN PROGRAM COMMAND [ARG...]  COMMAND is run, and PROGRAM, which must be
- * among its mappings, read in its memory
+ *                                                   among its mappings, read in its memory
  *
  * TWIN has the symbol table of the same build.  Compared are the address of every variable, of
- * every single rule, runtime.firstmoduledata and the Go version; in a running process what was
- * found must also pass the checks that goprofd makes.  Names each difference and ends with 1 if
- * there was one. Run by tests/integration/stripped_symbols.sh. */
+ * every single rule, runtime.firstmoduledata, the Go version, and what debug information tells of
+ * the layout with the table; in a running process what was found must also pass the checks that
+ * goprofd makes.  Names each difference and ends with 1 if there was one.  Run by
+ * tests/integration/stripped_symbols.sh. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -26,6 +27,7 @@
 #include "core/goproc/elf_file.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/heap_stats.h"
+#include "core/goproc/layout_dwarf.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab.h"
@@ -122,6 +124,8 @@ static bool find_all(struct comparison *with, struct error *err)
     if (!moduledata_find(with->elf, &with->memory, with->bias, NULL, &front, err) ||
         !stripped_find_version(with->elf, with->bias, &with->memory, &front, with->version, err) ||
         (with->layout = go_layout_find(with->version, err)) == NULL ||
+        (elf_file_machine(with->elf) == ELF_MACHINE_AARCH64 &&
+         (with->layout = go_layout_arm64(with->layout)) == NULL) ||
         !moduledata_read(&with->memory, front.address, with->layout, &with->module, err))
         return false;
     with->find_module_ms = cpu_ms() - start_ms;
@@ -176,6 +180,46 @@ static void compare_version(struct comparison *with)
         with->wrong++;
     }
     arena_free(arena);
+}
+
+/* What the twin's debug information tells must be what the table says; it is told nothing but the
+ * oldest column to start from. */
+static void compare_layout(struct comparison *with)
+{
+    struct go_layout told = *go_layout_find("go1.19", NULL);
+    struct error err;
+    static const struct {
+        const char *name;
+        size_t at;
+    } members[] = {
+#define MEMBER(member, v19, v20, v21, v22, v23, v24, v25, v26, v27)                                \
+    {#member, offsetof(struct go_layout, member)},
+        GO_LAYOUT_MEMBERS(MEMBER) GO_LAYOUT_MEMBERS_AMD64(MEMBER)
+#undef MEMBER
+    };
+
+    if (!layout_dwarf_apply(with->twin, &told, &err)) {
+        if (err.code == ERROR_NOT_FOUND) /* built with -w */
+            return;
+        fprintf(stderr, "%s: debug information: %s\n", with->path, err.message);
+        with->wrong++;
+        return;
+    }
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        uint32_t is, table;
+        memcpy(&is, (const char *)&told + members[i].at, sizeof(is));
+        memcpy(&table, (const char *)with->layout + members[i].at, sizeof(table));
+        /* A struct that the program does not use is not in it. */
+        if (is == table || (is == GO_LAYOUT_ABSENT && strncmp(members[i].name, "ticks_", 6) == 0))
+            continue;
+        fprintf(stderr, "%s: debug information says %u for %s, the table %u\n", with->path, is,
+                members[i].name, table);
+        with->wrong++;
+    }
+    if (told.size_exact != with->layout->size_exact) {
+        fprintf(stderr, "%s: whether records hold bytes was not told\n", with->path);
+        with->wrong++;
+    }
 }
 
 static void compare_rules(struct comparison *with, const struct stripped_program *program)
@@ -244,6 +288,7 @@ static void compare(struct comparison *with, bool live)
         return;
     }
     compare_version(with);
+    compare_layout(with);
     uint64_t module = true_address(with, "runtime.firstmoduledata");
     if (module != with->module.address)
         complain(with, "runtime.firstmoduledata", with->module.address, module);

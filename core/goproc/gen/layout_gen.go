@@ -1,4 +1,5 @@
-// layout_gen derives the rows of core/goproc/go_layout.h from the debug information of Go programs.
+// layout_gen derives the rows of core/goproc/go_layout.h from the debug information of Go programs;
+// go_layout_places.h says what to look for.
 //
 // Any Go program that was not stripped will do, one for each Go version; the runtime in it is what
 // counts.  It needs nothing but Go's standard library (1.19 or newer):
@@ -48,130 +49,31 @@ type place struct {
 	path string
 }
 
-func field(name, path string) place { return place{offsetOf, name, path} }
-func size(name string) place        { return place{sizeOf, name, ""} }
-func value(name string) place       { return place{valueOf, name, ""} }
+// The rows of GO_LAYOUT_MEMBERS, and what go_layout.h says never changed; from go_layout_places.h.
+var members, constants []row
 
-func rows(prefix, structure string, pairs ...string) []row {
-	var list []row
-	for i := 0; i < len(pairs); i += 2 {
-		list = append(list, row{member: prefix + pairs[i], from: []place{field(structure, pairs[i+1])}})
+func parsePlaces(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
-	return list
-}
-
-func concat(lists ...[]row) []row {
-	var all []row
-	for _, list := range lists {
-		all = append(all, list...)
+	line := regexp.MustCompile(`(?m)^\s*X\((\w+),\s*(OFFSET|SIZE|VALUE),\s*(\w+),\s*"([^"]+)",\s*"([^"]*)"\)`)
+	kinds := map[string]placeKind{"OFFSET": offsetOf, "SIZE": sizeOf, "VALUE": valueOf}
+	for _, match := range line.FindAllStringSubmatch(string(text), -1) {
+		if len(members) == 0 || members[len(members)-1].member != match[1] {
+			members = append(members, row{member: match[1], optional: match[3] != "NEEDED", unlinked: match[3] == "UNLINKED_IN_SOME"})
+		}
+		last := &members[len(members)-1]
+		last.from = append(last.from, place{kinds[match[2]], match[4], match[5]})
 	}
-	return all
-}
-
-func funcID(member, before, since string) row {
-	return row{member: member, from: []place{value("internal/abi." + since), value("runtime." + before)}}
-}
-
-// The rows of GO_LAYOUT_MEMBERS.
-var members = concat(
-	rows("moduledata_", "runtime.moduledata",
-		"gofunc", "gofunc", "textsectmap", "textsectmap", "next", "next",
-		"types", "types", "etypes", "etypes", "rodata", "rodata", "end", "end"),
-	[]row{
-		{member: "moduledata_typelinks", optional: true, from: []place{field("runtime.moduledata", "typelinks")}},
-		{member: "moduledata_bytes", from: []place{size("runtime.moduledata")}},
-		{member: "func_fixed_bytes", from: []place{size("runtime._func")}},
-		{member: "func_start_line", optional: true, from: []place{field("runtime._func", "startLine")}},
-		{member: "func_id", from: []place{field("runtime._func", "funcID")}},
-		{member: "inline_node_bytes", from: []place{size("runtime.inlinedCall")}},
-		{member: "inline_func_id", from: []place{field("runtime.inlinedCall", "funcID")}},
-		{member: "inline_name", from: []place{field("runtime.inlinedCall", "nameOff"), field("runtime.inlinedCall", "func_")}},
-		{member: "inline_parent_pc", from: []place{field("runtime.inlinedCall", "parentPc")}},
-		{member: "inline_start_line", optional: true, from: []place{field("runtime.inlinedCall", "startLine")}},
-		funcID("funcid_wrapper", "funcID_wrapper", "FuncIDWrapper"),
-		funcID("funcid_gopanic", "funcID_gopanic", "FuncID_gopanic"),
-		funcID("funcid_panicwrap", "funcID_panicwrap", "FuncID_panicwrap"),
-		funcID("funcid_sigpanic", "funcID_sigpanic", "FuncID_sigpanic"),
-		{member: "record_cycle_bytes", from: []place{size("runtime.memRecordCycle")}},
-	},
-	rows("gc_", "runtime.gcControllerState",
-		"percent_heap_goal", "gcPercentHeapGoal", "sweep_dist_min_trigger", "sweepDistMinTrigger",
-		"triggered", "triggered", "heap_live", "heapLive", "heap_marked", "heapMarked",
-		"heap_in_use", "heapInUse", "heap_released", "heapReleased", "heap_free", "heapFree",
-		"total_alloc", "totalAlloc", "total_free", "totalFree", "mapped_ready", "mappedReady"),
-	rows("stats_", "runtime.mstats",
-		"gen", "heapStats.gen", "stacks_sys", "stacks_sys", "mspan_sys", "mspan_sys",
-		"mcache_sys", "mcache_sys", "buckhash_sys", "buckhash_sys", "gc_misc_sys", "gcMiscSys",
-		"other_sys", "other_sys", "last_gc_unix", "last_gc_unix", "pause_total_ns", "pause_total_ns",
-		"pause_ns", "pause_ns", "pause_end", "pause_end", "numgc", "numgc",
-		"numforcedgc", "numforcedgc", "gc_cpu_fraction", "gc_cpu_fraction"),
-	[]row{{member: "delta_in_ptr_scalar_bits", optional: true, from: []place{field("runtime.heapStatsDelta", "inPtrScalarBits")}}},
-	rows("delta_", "runtime.heapStatsDelta",
-		"tiny_alloc_count", "tinyAllocCount", "large_alloc", "largeAlloc",
-		"large_alloc_count", "largeAllocCount", "small_alloc_count", "smallAllocCount",
-		"large_free", "largeFree", "large_free_count", "largeFreeCount", "small_free_count", "smallFreeCount"),
-	[]row{
-		{member: "delta_bytes", from: []place{size("runtime.heapStatsDelta")}},
-		{member: "p_mcache", from: []place{field("runtime.p", "mcache")}},
-		{member: "p_gfree_count", from: []place{field("runtime.p", "gFree.size"), field("runtime.p", "gFree.n")}},
-		{member: "mcache_tiny_allocs", from: []place{field("runtime.mcache", "tinyAllocs")}},
-		{member: "mcache_alloc", from: []place{field("runtime.mcache", "alloc")}},
-	},
-	rows("mspan_", "runtime.mspan",
-		"npages", "npages", "alloc_count", "allocCount", "spanclass", "spanclass",
-		"before_cache", "allocCountBeforeCache"),
-	rows("mheap_", "runtime.mheap",
-		"spanalloc_inuse", "spanalloc.inuse", "cachealloc_inuse", "cachealloc.inuse"),
-	[]row{
-		{member: "sched_ngsys", from: []place{field("runtime.schedt", "ngsys")}},
-		{member: "sched_gfree_count", from: []place{field("runtime.schedt", "gFree.stack.size"), field("runtime.schedt", "gFree.n")}},
-		{member: "sched_gfree_nostack_count", optional: true, from: []place{field("runtime.schedt", "gFree.noStack.size")}},
-		funcID("funcid_async_preempt", "funcID_asyncPreempt", "FuncID_asyncPreempt"),
-		funcID("funcid_debug_call", "funcID_debugCallV2", "FuncID_debugCallV2"),
-		funcID("funcid_cgocallback", "funcID_cgocallback", "FuncID_cgocallback"),
-	},
-	rows("g_", "runtime.g",
-		"syscallsp", "syscallsp", "syscallpc", "syscallpc", "status", "atomicstatus",
-		"id", "goid", "waitsince", "waitsince", "waitreason", "waitreason"),
-	[]row{{member: "g_parent_id", optional: true, from: []place{field("runtime.g", "parentGoid")}}},
-	rows("g_", "runtime.g", "gopc", "gopc", "startpc", "startpc", "lockedm", "lockedm", "labels", "labels"),
-	[]row{{member: "g_bytes", from: []place{size("runtime.g")}}},
-	rows("m_", "runtime.m", "alllink", "alllink", "createstack", "createstack"),
-	[]row{
-		{member: "ticks_val", unlinked: true, from: []place{field("runtime.ticksType", "val")}},
-		{member: "ticks_start_ticks", optional: true, unlinked: true, from: []place{field("runtime.ticksType", "startTicks")}},
-		{member: "ticks_start_time", optional: true, unlinked: true, from: []place{field("runtime.ticksType", "startTime")}},
-	},
-)
-
-// What go_layout.h says never changed.
-var constants = []row{
-	{member: "GO_MODULEDATA_PCHEADER", from: []place{field("runtime.moduledata", "pcHeader")}},
-	{member: "GO_MODULEDATA_FUNCNAMETAB", from: []place{field("runtime.moduledata", "funcnametab")}},
-	{member: "GO_MODULEDATA_CUTAB", from: []place{field("runtime.moduledata", "cutab")}},
-	{member: "GO_MODULEDATA_FILETAB", from: []place{field("runtime.moduledata", "filetab")}},
-	{member: "GO_MODULEDATA_PCTAB", from: []place{field("runtime.moduledata", "pctab")}},
-	{member: "GO_MODULEDATA_PCLNTABLE", from: []place{field("runtime.moduledata", "pclntable")}},
-	{member: "GO_MODULEDATA_FTAB", from: []place{field("runtime.moduledata", "ftab")}},
-	{member: "GO_MODULEDATA_MINPC", from: []place{field("runtime.moduledata", "minpc")}},
-	{member: "GO_MODULEDATA_MAXPC", from: []place{field("runtime.moduledata", "maxpc")}},
-	{member: "GO_MODULEDATA_TEXT", from: []place{field("runtime.moduledata", "text")}},
-	{member: "GO_MODULEDATA_ETEXT", from: []place{field("runtime.moduledata", "etext")}},
-	{member: "GO_MODULEDATA_NOPTRDATA", from: []place{field("runtime.moduledata", "noptrdata")}},
-	{member: "GO_MODULEDATA_DATA", from: []place{field("runtime.moduledata", "data")}},
-	{member: "GO_MODULEDATA_BSS", from: []place{field("runtime.moduledata", "bss")}},
-	{member: "GO_MODULEDATA_NOPTRBSS", from: []place{field("runtime.moduledata", "noptrbss")}},
-	{member: "GO_GC_PERCENT", from: []place{field("runtime.gcControllerState", "gcPercent")}},
-	{member: "GO_GC_MEMORY_LIMIT", from: []place{field("runtime.gcControllerState", "memoryLimit")}},
-	{member: "GO_G_STACK_LO", from: []place{field("runtime.g", "stack.lo")}},
-	{member: "GO_G_STACK_HI", from: []place{field("runtime.g", "stack.hi")}},
-	{member: "GO_G_SCHED_SP", from: []place{field("runtime.g", "sched.sp")}},
-	{member: "GO_G_SCHED_PC", from: []place{field("runtime.g", "sched.pc")}},
-	{member: "GO_DELTA_COMMITTED", from: []place{field("runtime.heapStatsDelta", "committed")}},
-	{member: "GO_DELTA_RELEASED", from: []place{field("runtime.heapStatsDelta", "released")}},
-	{member: "GO_DELTA_IN_HEAP", from: []place{field("runtime.heapStatsDelta", "inHeap")}},
-	{member: "GO_DELTA_IN_STACKS", from: []place{field("runtime.heapStatsDelta", "inStacks")}},
-	{member: "GO_DELTA_IN_WORK_BUFS", from: []place{field("runtime.heapStatsDelta", "inWorkBufs")}},
+	line = regexp.MustCompile(`(?m)^\s*X\((\w+),\s*"([^"]+)",\s*"([^"]+)"\)`)
+	for _, match := range line.FindAllStringSubmatch(string(text), -1) {
+		constants = append(constants, row{member: match[1], from: []place{{offsetOf, match[2], match[3]}}})
+	}
+	if len(members) == 0 || len(constants) == 0 {
+		return fmt.Errorf("%s: no places in it", path)
+	}
+	return nil
 }
 
 // debugInfo is the part of a program's DWARF that rows ask for.
@@ -437,7 +339,7 @@ func check(header *table, info *debugInfo) (compared int, wrong []string) {
 	for _, columns := range header.columns {
 		for member := range columns {
 			if !known[member] {
-				wrong = append(wrong, fmt.Sprintf("%s: no rule here derives it: add it to layout_gen.go", member))
+				wrong = append(wrong, fmt.Sprintf("%s: no rule here derives it: add it to go_layout_places.h", member))
 			}
 		}
 	}
@@ -454,14 +356,17 @@ func print(infos []*debugInfo) error {
 		fmt.Printf("    X(%-26s", r.member+",")
 		for i, info := range infos {
 			number, err := info.number(r)
-			if err != nil {
+			cell := say(number)
+			if err != nil && r.unlinked {
+				cell = "?" // take a program that uses it
+			} else if err != nil {
 				return err
 			}
 			comma := ","
 			if i == len(infos)-1 {
 				comma = ") \\\n"
 			}
-			fmt.Printf("%6s%s", say(number), comma)
+			fmt.Printf("%6s%s", cell, comma)
 		}
 	}
 	return nil
@@ -469,6 +374,7 @@ func print(infos []*debugInfo) error {
 
 func main() {
 	header := flag.String("check", "", "compare with this go_layout.h")
+	places := flag.String("places", "core/goproc/go_layout_places.h", "what to look for")
 	flag.Parse()
 	if flag.NArg() == 0 {
 		fmt.Fprintf(os.Stderr, "usage: %s [-check go_layout.h] PROGRAM...\n", filepath.Base(os.Args[0]))
@@ -477,6 +383,9 @@ func main() {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, "layout_gen:", err)
 		os.Exit(1)
+	}
+	if err := parsePlaces(*places); err != nil {
+		fail(err)
 	}
 	var infos []*debugInfo
 	for _, program := range flag.Args() {
