@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buffer.h"
@@ -159,6 +160,7 @@ static struct capture_settings capture_settings_of(const struct config *config)
         .max_files = config->profile_capture_max_files,
         .min_interval_ns = config->profile_capture_min_interval_sec * CLOCK_NS_PER_S,
         .on_severities = config->profile_capture_on_severities,
+        .on_exit = config->profile_capture_on_exit,
     };
 }
 
@@ -231,6 +233,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     if (daemon->sampler == NULL)
         return false;
     sampler_subscribe(daemon->sampler, engine_inbox(daemon->engine));
+    sampler_capture_exits(daemon->sampler, daemon->capturer);
 
     const struct server_wiring wiring = {.config = config,
                                          .board = daemon->board,
@@ -368,6 +371,18 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
+/* Each target takes some descriptors; the usual soft limit of 1024 was made for select(). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) == -1)
+        log_warn(log_msg("the limit of open files could not be raised"),
+                 log_str("reason", error_errno_text(errno)));
+}
+
 static int run_daemon(const struct flags *flags)
 {
     struct buffer problems;
@@ -391,6 +406,7 @@ static int run_daemon(const struct flags *flags)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 
+    raise_descriptor_limit();
     struct error err = {.code = ERROR_NONE};
     const bool started = start_daemon(&daemon, &problems, &err);
     if (started) {

@@ -16,6 +16,7 @@
 #include "core/base/config.h"
 #include "core/base/log.h"
 #include "core/base/mailbox.h"
+#include "core/capture/capture.h"
 #include "core/goproc/procfs.h"
 #include "core/store/board.h"
 #include "core/target.h"
@@ -25,6 +26,7 @@ struct sampler {
     struct board *board;
     struct mailbox *control; /* nothing is posted yet; closing it ends the thread */
     struct mailbox *subscriber;
+    struct capturer *capturer; /* NULL: nobody keeps last profiles */
     struct procfs procfs;
     struct target_context context;
     struct target_set *targets;
@@ -79,6 +81,11 @@ void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox)
     sampler->subscriber = inbox;
 }
 
+void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer)
+{
+    sampler->capturer = capturer;
+}
+
 static void tell_subscriber(const struct sampler *sampler)
 {
     if (sampler->subscriber == NULL)
@@ -102,11 +109,31 @@ static void publish(struct sampler *sampler)
         log_error(log_msg("a beat was not published"), log_str("reason", err.message));
 }
 
+/* Offers the last profiles of those that ended since the last call. */
+static void offer_losses(struct sampler *sampler)
+{
+    struct target_loss loss;
+    for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
+        if (!target_take_loss(target_set_at(sampler->targets, i), &loss))
+            continue;
+        const struct target_facts *facts = &loss.view.info->facts;
+        const struct capture_request request = {.target_id = facts->id,
+                                                .reason = loss.by_oom ? CAPTURE_OOM : CAPTURE_EXIT,
+                                                .message = facts->reason,
+                                                .severity = SEVERITY_INFO,
+                                                .view = &loss.view};
+        if (sampler->capturer != NULL)
+            capturer_request(sampler->capturer, &request);
+        target_loss_release(&loss);
+    }
+}
+
 static void run_beat(struct sampler *sampler)
 {
     target_set_refresh(sampler->targets, clock_monotonic_ns());
     for (size_t i = 0; i < target_set_count(sampler->targets); i++)
         target_read(target_set_at(sampler->targets, i), clock_monotonic_ns());
+    offer_losses(sampler);
     publish(sampler);
     tell_subscriber(sampler);
 }
@@ -188,6 +215,7 @@ static void wait_until(struct sampler *sampler, uint64_t due_ns)
             continue;
         handle_messages(sampler);
         if (note_exits(sampler, count)) {
+            offer_losses(sampler);
             publish(sampler);
             tell_subscriber(sampler);
         }

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 
 struct board;
+struct capturer;
 struct config;
 struct mailbox;
 struct sampler;
@@ -19,6 +20,9 @@ struct sampler;
 struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err);
 /* Before the start: after each beat a struct message (calloc'ed, nothing in it) is posted. */
 void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox);
+/* Before the start: the last profile of each process that ends is offered to [capturer], which decides
+ * by its settings. */
+void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer);
 bool sampler_start(struct sampler *sampler, struct error *err) GOPROFD_MUST_CHECK;
 void sampler_stop(struct sampler *sampler); /* joins */
 void sampler_free(struct sampler *sampler);

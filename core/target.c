@@ -1,11 +1,13 @@
 /* target.c - one watched program, as the sampler sees it. */
 #include "core/target.h"
 
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/goproc/exit_status.h"
 #include "core/goproc/go_process.h"
 #include "core/goproc/procfs.h"
 #include "core/store/board.h"
@@ -17,6 +19,10 @@
 #define RETRY_FIRST_NS (1 * CLOCK_NS_PER_S)
 #define RETRY_LAST_NS (60 * CLOCK_NS_PER_S)
 
+/* The OOM killer ends a large process in seconds, not at once: between the kill and the exit a beat
+ * may pass that sees the count already risen. */
+#define OOM_KILL_TO_EXIT_MAX_NS (30 * CLOCK_NS_PER_S)
+
 struct target {
     const struct target_context *context;
     char *id;
@@ -26,6 +32,12 @@ struct target {
     uint64_t start_ticks; /* of the attached process: the pid alone can be reused */
     int exit_fd;          /* pidfd of that process, readable or not, or -1 */
     uint64_t generation;
+    char oom_file[PROCFS_PATH_MAX_BYTES]; /* where its cgroup counts OOM kills, or "" */
+    uint64_t oom_kills;                   /* when last looked at */
+    uint64_t oom_kills_rose_at_ns;        /* 0: not since it was attached */
+    uint64_t profile_generation;          /* of the process that [profile] is of */
+    struct target_loss loss;
+    bool has_loss;
     struct go_process *process; /* NULL unless it could be opened */
     enum target_state state;
     uint64_t state_since_monotonic_ns;
@@ -68,6 +80,8 @@ void target_free(struct target *target)
     go_process_close(target->process);
     if (target->exit_fd != -1)
         (void)close(target->exit_fd);
+    if (target->has_loss)
+        target_loss_release(&target->loss);
     snapshot_unref(target->snapshot);
     profile_unref(target->profile);
     tops_unref(target->tops);
@@ -213,14 +227,70 @@ void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns)
         return;
     }
     target->start_ticks = identity.start_ticks;
+    target->oom_kills_rose_at_ns = 0;
+    if (!procfs_oom_file_find(target->context->procfs, pid, target->oom_file) ||
+        !procfs_oom_kills_read(target->context->procfs, target->oom_file, &target->oom_kills))
+        target->oom_file[0] = '\0';
     open_process(target, now_monotonic_ns);
 }
 
-/* The process is no longer there, or its pid names another one. */
-static void lose_process(struct target *target, const struct error *why, uint64_t now_monotonic_ns)
+static void note_oom_kills(struct target *target, uint64_t kills, uint64_t now_monotonic_ns)
 {
+    if (target->oom_file[0] != '\0' && kills > target->oom_kills)
+        target->oom_kills_rose_at_ns = now_monotonic_ns;
+    target->oom_kills = kills;
+}
+
+/* Whether a process that came to its end by [status] was a victim of the OOM killer: it was killed, as far
+ * as that is known, and its cgroup counts a kill that is new. */
+static bool was_oom_killed(struct target *target, const struct exit_status *status,
+                           uint64_t now_monotonic_ns)
+{
+    uint64_t kills = 0;
+    if (status->known && status->signal_number != SIGKILL)
+        return false;
+    if (target->oom_file[0] != '\0' &&
+        procfs_oom_kills_read(target->context->procfs, target->oom_file, &kills))
+        note_oom_kills(target, kills, now_monotonic_ns);
+    return target->oom_kills_rose_at_ns != 0 &&
+           now_monotonic_ns - target->oom_kills_rose_at_ns <= OOM_KILL_TO_EXIT_MAX_NS;
+}
+
+/* What is known of the process that was just lost, for those who keep it.  Of an earlier one behind
+ * the same name nothing is taken. */
+static void keep_loss(struct target *target, bool by_oom)
+{
+    struct target_view view;
+    if (target->profile == NULL || target->profile_generation != target->generation)
+        return;
+    if (!target_view(target, &view)) {
+        log_warn(log_msg("no memory to keep the last profile"), log_str("target", target->id));
+        return;
+    }
+    if (view.snapshot != NULL && view.snapshot->generation != target->generation) {
+        snapshot_unref(view.snapshot);
+        view.snapshot = NULL;
+    }
+    if (target->has_loss)
+        target_loss_release(&target->loss);
+    target->loss = (struct target_loss){.view = view, .by_oom = by_oom};
+    target->has_loss = true;
+}
+
+/* The process is no longer there, or its pid names another one. */
+static void lose_process(struct target *target, uint64_t now_monotonic_ns)
+{
+    char how[EXIT_STATUS_TEXT_BYTES] = "was killed by the OOM killer";
+    const struct exit_status status = exit_status_read(
+        target->context->procfs, target->pid, target->start_ticks, target->exit_fd);
+    const bool by_oom = was_oom_killed(target, &status, now_monotonic_ns);
+    if (!by_oom)
+        exit_status_describe(&status, how);
+    struct error why;
+    (void)error_set(&why, ERROR_GONE, "process %d %s", (int)target->pid, how);
+    set_state(target, TARGET_GONE, &why, now_monotonic_ns);
+    keep_loss(target, by_oom); /* with its pid and all */
     detach(target);
-    set_state(target, TARGET_GONE, why, now_monotonic_ns);
     target->pid = 0;
     target->info_stale = true;
 }
@@ -239,6 +309,7 @@ static bool same_process_still(struct target *target, struct error *err)
 
 static void take_profile(struct target *target, const struct profile *profile)
 {
+    target->profile_generation = target->generation;
     if (profile == target->profile) {
         profile_unref(profile); /* still the one of last time: one hold is enough */
         return;
@@ -262,6 +333,8 @@ static void publish_snapshot(struct target *target, struct snapshot *building)
 {
     building->sequence = ++target->sequence;
     building->generation = target->generation;
+    if (SNAPSHOT_HAS(&building->values, cgroup_oom_kills))
+        note_oom_kills(target, building->values.cgroup_oom_kills, building->monotonic_ns);
     building->tops = target->tops == NULL ? NULL : tops_ref(target->tops);
     snapshot_unref(target->snapshot);
     target->snapshot = snapshot_seal(building);
@@ -306,7 +379,7 @@ static void read_go(struct target *target, struct snapshot *building, uint64_t n
         if (same_process_still(target, &check)) /* it has called exec: another program now */
             target_attach(target, target->pid, now_monotonic_ns);
         else
-            lose_process(target, &err, now_monotonic_ns);
+            lose_process(target, now_monotonic_ns);
         return;
     }
     set_state(target, err.code == ERROR_DENIED ? TARGET_DENIED : TARGET_FAILING, &err,
@@ -322,7 +395,7 @@ static void read_kernel_only(struct target *target, struct snapshot *building,
         !procfs_usage_read(target->context->procfs, target->pid, &building->values, &err)) {
         snapshot_discard(building);
         if (err.code == ERROR_GONE || err.code == ERROR_NOT_FOUND)
-            lose_process(target, &err, now_monotonic_ns);
+            lose_process(target, now_monotonic_ns);
         return;
     }
     building->partial = true;
@@ -358,11 +431,24 @@ int target_exit_fd(const struct target *target)
 
 void target_note_exit(struct target *target, uint64_t now_monotonic_ns)
 {
-    if (target->pid == 0)
-        return;
-    struct error why;
-    (void)error_set(&why, ERROR_GONE, "process %d has exited", (int)target->pid);
-    lose_process(target, &why, now_monotonic_ns);
+    if (target->pid != 0)
+        lose_process(target, now_monotonic_ns);
+}
+
+bool target_take_loss(struct target *target, struct target_loss *loss)
+{
+    if (!target->has_loss)
+        return false;
+    *loss = target->loss;
+    target->has_loss = false;
+    return true;
+}
+
+void target_loss_release(struct target_loss *loss)
+{
+    target_info_unref(loss->view.info);
+    snapshot_unref(loss->view.snapshot);
+    profile_unref(loss->view.profile);
 }
 
 /* What was learned of a process stays known after it is gone: who looks then wants it most. */

@@ -15,13 +15,13 @@
 #include <sys/types.h>
 
 #include "core/base/error.h"
+#include "core/store/board.h"
 #include "core/store/target_info.h"
 
 struct board_counters;
 struct config_target;
 struct procfs;
 struct target;
-struct target_view;
 
 /* What a target needs of its surroundings; outlives every target. */
 struct target_context {
@@ -55,6 +55,16 @@ void target_read(struct target *target, uint64_t now_monotonic_ns);
 int target_exit_fd(const struct target *target);
 /* It has: the target is gone from now on and keeps its last snapshot and profile. */
 void target_note_exit(struct target *target, uint64_t now_monotonic_ns);
+
+/* The last words of a process that had a profile: each pointer of [view] a hold.  The state and its
+ * reason, in view.info, say how it ended. */
+struct target_loss {
+    struct target_view view;
+    bool by_oom; /* the OOM killer ended it */
+};
+/* Hands over what is known of the process that was lost since the last call; false if none was. */
+bool target_take_loss(struct target *target, struct target_loss *loss);
+void target_loss_release(struct target_loss *loss);
 
 /* Fills [view] with one hold on each; false without memory for a new info. */
 bool target_view(struct target *target, struct target_view *view);

@@ -33,6 +33,9 @@ struct config_node {
 
 enum config_target_kind { CONFIG_TARGET_PID, CONFIG_TARGET_EXE, CONFIG_TARGET_URL, CONFIG_TARGET_DISCOVER };
 
+/* Whose last profiles are kept when they end. */
+enum capture_on_exit { CAPTURE_ON_EXIT_NONE, CAPTURE_ON_EXIT_OOM, CAPTURE_ON_EXIT_ALL };
+
 struct config_target {
     enum config_target_kind kind;
     const char *name; /* NULL: taken from the executable */
@@ -69,6 +72,7 @@ struct config {
     uint64_t profile_capture_max_files;
     uint64_t profile_capture_min_interval_sec;
     unsigned profile_capture_on_severities;
+    enum capture_on_exit profile_capture_on_exit;
     const char *rules_dir;
     const char *default_target; /* "": none */
     uint64_t http_threads;

@@ -13,6 +13,7 @@
 #define TYPE_LISTEN_OR_NONE "address"
 #define TYPE_LOG_LEVEL "word"
 #define TYPE_SEVERITIES "list"
+#define TYPE_ON_EXIT "word"
 
 #define ADDRESSES "host:port, :port, [::1]:port or unix:/path"
 #define ALLOWED_COUNT(min, max) #min " to " #max
@@ -27,6 +28,7 @@
 #define ALLOWED_LISTEN_OR_NONE(min, max) ADDRESSES ", or \"\""
 #define ALLOWED_LOG_LEVEL(min, max) "debug, info, warn or error"
 #define ALLOWED_SEVERITIES(min, max) "a list of info, warning, critical"
+#define ALLOWED_ON_EXIT(min, max) "oom, all or none"
 
 /* The member's type must be what the parser of its kind writes. */
 #define CTYPE_COUNT uint64_t
@@ -41,6 +43,7 @@
 #define CTYPE_LISTEN_OR_NONE const char *
 #define CTYPE_LOG_LEVEL enum log_level
 #define CTYPE_SEVERITIES unsigned
+#define CTYPE_ON_EXIT enum capture_on_exit
 #define CHECK_TYPE(key, kind, text, min, max, reload, legacy, help)                                \
     _Static_assert(_Generic(((struct config *)0)->key, CTYPE_##kind : 1, default : 0),            \
                    #key " has another type than its kind");

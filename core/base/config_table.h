@@ -25,6 +25,7 @@ enum option_kind {
     OPTION_LISTEN_OR_NONE,
     OPTION_LOG_LEVEL,
     OPTION_SEVERITIES,
+    OPTION_ON_EXIT,
 };
 
 /* clang-format off */
@@ -48,6 +49,7 @@ enum option_kind {
     X(profile_capture_max_files,        COUNT,          "10",             1,       100000,        true,  true,  "Captured profiles kept per target; the oldest goes first") \
     X(profile_capture_min_interval_sec, SECONDS,        "60",             0,       604800,        true,  true,  "Least time between two automatic captures of a target") \
     X(profile_capture_on_severities,    SEVERITIES,     "critical",       0,       0,             true,  true,  "Severities of alerts that capture a profile") \
+    X(profile_capture_on_exit,          ON_EXIT,        "oom",            0,       0,             true,  false, "Whose last profile is captured when its process ends, if profile_capture_enabled") \
     X(rules_dir,                        PATH,           "rules",          0,       0,             true,  false, "Folder with the rules, *.lua") \
     X(default_target,                   NAME,           "",               0,       0,             false, false, "Target that requests without ?target= mean; empty: the first") \
     X(http_threads,                     COUNT,          "1",              1,       64,            false, false, "Threads that answer requests")

@@ -11,6 +11,7 @@
 enum { ADDRESS_MAX_BYTES = 255, UNIX_PATH_MAX_BYTES = 107 };
 
 static const char *const severity_words[] = {"info", "warning", "critical"}; /* bits 0, 1, 2 */
+static const char *const on_exit_words[] = {"none", "oom", "all"}; /* enum capture_on_exit */
 static const char *const level_words[] = {"debug", "info", "warn", "error"};
 
 /* ---- addresses and names ---- */
@@ -165,6 +166,20 @@ static void set_level(struct config_load *load, const struct option_spec *spec, 
                             sizeof(level_words) / sizeof(level_words[0]));
 }
 
+static void set_on_exit(struct config_load *load, const struct option_spec *spec, const char *key,
+                        const char *text, const char *allowed)
+{
+    const size_t count = sizeof(on_exit_words) / sizeof(on_exit_words[0]);
+    for (size_t i = 0; i < count; i++) {
+        const enum capture_on_exit value = (enum capture_on_exit)i;
+        if (strcmp(text, on_exit_words[i]) == 0) {
+            memcpy(member(load, spec), &value, sizeof(value));
+            return;
+        }
+    }
+    config_problem_word(load, key, text, allowed, on_exit_words, count);
+}
+
 /* Adds one severity to [*set]; reports and returns false if [word] is none. */
 static bool add_severity(struct config_load *load, const char *key, const char *word,
                          const char *allowed, unsigned *set)
@@ -245,6 +260,9 @@ void config_set_text(struct config_load *load, size_t index, const char *key, co
         return;
     case OPTION_SEVERITIES:
         set_severities_text(load, spec, key, text, option->allowed);
+        return;
+    case OPTION_ON_EXIT:
+        set_on_exit(load, spec, key, text, option->allowed);
         return;
     }
     if (!ok)

@@ -64,13 +64,22 @@ const char *capture_reason_name(enum capture_reason reason)
         return "rule";
     case CAPTURE_SIGNAL:
         return "signal";
+    case CAPTURE_EXIT:
+        return "exit";
+    case CAPTURE_OOM:
+        return "oom";
     }
     return "unknown";
 }
 
+static bool is_of_exit(enum capture_reason reason)
+{
+    return reason == CAPTURE_EXIT || reason == CAPTURE_OOM;
+}
+
 static bool is_automatic(enum capture_reason reason)
 {
-    return reason == CAPTURE_ALERT || reason == CAPTURE_RULE;
+    return reason == CAPTURE_ALERT || reason == CAPTURE_RULE || is_of_exit(reason);
 }
 
 /* ---- what is refused ---- */
@@ -153,7 +162,20 @@ static bool is_wanted(const struct outcome *outcome, struct error *err)
         !(outcome->settings.on_severities >> request->severity & 1))
         return error_set(err, ERROR_USAGE, "severity %s is not in profile_capture_on_severities",
                          severity_name(request->severity));
+    if ((request->reason == CAPTURE_EXIT && outcome->settings.on_exit != CAPTURE_ON_EXIT_ALL) ||
+        (request->reason == CAPTURE_OOM && outcome->settings.on_exit == CAPTURE_ON_EXIT_NONE))
+        return error_set(err, ERROR_USAGE, "profile_capture_on_exit does not ask for it");
     return true;
+}
+
+/* What the cooldown counts under: the last profile of a process must not fall victim to the one that
+ * an alert took shortly before; a process that dies over and over has a cooldown for that. */
+static void cooldown_key(const struct capture_request *request, const char *id, char *key,
+                         size_t key_bytes)
+{
+    /* No target's id holds a slash. */
+    (void)snprintf(key, key_bytes, "%.*s%s", CAPTURE_TARGET_ID_MAX_BYTES, id,
+                   is_of_exit(request->reason) ? "/exit" : "");
 }
 
 static bool write_files(const struct outcome *outcome, const struct target_view *view,
@@ -227,10 +249,12 @@ static bool capture_view(struct capturer *capturer, struct outcome *outcome,
     const bool automatic = is_automatic(request->reason);
     const uint64_t monotonic_ns = clock_monotonic_ns();
     const uint64_t realtime_ns = clock_realtime_ns();
+    char key[CAPTURE_TARGET_ID_MAX_BYTES + 8];
 
+    cooldown_key(request, id, key, sizeof(key));
     if (automatic) {
         const uint64_t left_ns = capture_cooldown_left_ns(
-            &capturer->cooldown, id, outcome->settings.min_interval_ns, monotonic_ns);
+            &capturer->cooldown, key, outcome->settings.min_interval_ns, monotonic_ns);
         if (left_ns > 0)
             return error_set(err, ERROR_LIMIT, "%s was captured lately: the next may be in %llu s",
                              id,
@@ -239,7 +263,7 @@ static bool capture_view(struct capturer *capturer, struct outcome *outcome,
     char path[CAPTURE_PATH_MAX_BYTES];
     size_t bytes = 0;
     const bool ok = write_files(outcome, view, realtime_ns, path, &bytes, err);
-    if (automatic && !capture_cooldown_note(&capturer->cooldown, id, !ok, monotonic_ns))
+    if (automatic && !capture_cooldown_note(&capturer->cooldown, key, !ok, monotonic_ns))
         log_warn(log_msg("no memory to remember a capture's cooldown"), log_str("target", id));
     if (!ok) {
         count(&board_counters(capturer->board)->captures_failed);
@@ -334,6 +358,9 @@ static void run(struct capturer *capturer, const struct capture_request *request
     load_settings(capturer, &outcome);
     if (!is_wanted(&outcome, &err)) {
         note_error(&outcome, &err);
+    } else if (request->view != NULL) {
+        if (!capture_view(capturer, &outcome, request->view, &err))
+            note_error(&outcome, &err);
     } else {
         const struct board_page *page = board_page(capturer->board);
         if (request->target_id != NULL)

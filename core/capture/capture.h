@@ -12,13 +12,21 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/base/config.h"
 #include "core/store/finding.h"
 
 struct board;
 struct capturer;
-struct config;
+struct target_view;
 
-enum capture_reason { CAPTURE_MANUAL, CAPTURE_ALERT, CAPTURE_RULE, CAPTURE_SIGNAL };
+enum capture_reason {
+    CAPTURE_MANUAL,
+    CAPTURE_ALERT,
+    CAPTURE_RULE,
+    CAPTURE_SIGNAL,
+    CAPTURE_EXIT, /* the process ended; its last profile */
+    CAPTURE_OOM,  /* the same, by the OOM killer */
+};
 const char *capture_reason_name(enum capture_reason reason);
 
 enum { CAPTURE_PATHS_MAX = 64, CAPTURE_TARGET_ID_MAX_BYTES = 256 };
@@ -40,6 +48,8 @@ struct capture_request {
     const char *rule;      /* copied; NULL for none */
     const char *finding;   /* id of the finding that asked; copied; NULL for none */
     const char *message;   /* copied; NULL for none */
+    /* What to capture, copied with holds of its own; NULL: the newest of [target_id] on the board. */
+    const struct target_view *view;
     enum severity severity; /* decides for CAPTURE_ALERT only: a rule's own capture() wants one */
     /* Called once, with ok, failure, or (when the queue pushed the request out or the daemon
      * stops) ERROR_BUSY; on the capture thread, or within capturer_request() when that thread does
@@ -50,6 +60,7 @@ struct capture_request {
 
 struct capture_settings {
     bool automatic;            /* profile_capture_enabled: alerts may ask; manual always may */
+    enum capture_on_exit on_exit;
     const char *dir;
     uint64_t max_files;        /* per target; 0: no limit */
     uint64_t min_interval_ns;  /* cooldown per target, for automatic ones */

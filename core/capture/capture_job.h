@@ -6,12 +6,14 @@
 
 #include "core/base/mailbox.h"
 #include "core/capture/capture.h"
+#include "core/store/board.h"
 
 struct capture_job {
     struct message message; /* first: what the mailbox sees */
     struct capturer *capturer;
     struct capture_job *next_refused;
     struct capture_request request; /* its texts are the copies below */
+    struct target_view view;        /* a hold on each; what request.view points to, if anything */
     char *target_id;
     char *rule;
     char *finding;

@@ -6,6 +6,7 @@
 #include "core/capture/capture.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
+#include "core/store/snapshot.h"
 #include "core/store/target_info.h"
 
 /* What is not known is left out, as everywhere in the API. */
@@ -58,6 +59,29 @@ static void write_profile_facts(struct json *json, const struct profile *profile
     json_end_object(json);
 }
 
+/* All that the last snapshot knew: of a process that is gone nobody can ask again. */
+static void write_snapshot(struct json *json, const struct snapshot *snapshot)
+{
+    if (snapshot == NULL)
+        return;
+    json_key(json, "snapshot");
+    json_begin_object(json);
+    json_member_time(json, "timestamp", snapshot->realtime_ns);
+    for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++) {
+        const struct field *field = &snapshot_fields[i];
+        union field_value value;
+        if (!snapshot_field_get(&snapshot->values, field, &value))
+            continue;
+        if (field->type == FIELD_U64)
+            json_member_u64(json, field->name, value.u64);
+        else if (field->type == FIELD_I64)
+            json_member_i64(json, field->name, value.i64);
+        else
+            json_member_f64(json, field->name, value.f64);
+    }
+    json_end_object(json);
+}
+
 void capture_sidecar_write(const struct capture_request *request, const struct target_view *view,
                            uint64_t realtime_ns, uint64_t profile_bytes, struct buffer *out)
 {
@@ -69,6 +93,7 @@ void capture_sidecar_write(const struct capture_request *request, const struct t
     write_target(&json, &view->info->facts);
     json_member_u64(&json, "bytes", profile_bytes);
     write_profile_facts(&json, view->profile);
+    write_snapshot(&json, view->snapshot);
     json_member_string(&json, "goprofd_version", GOPROFD_VERSION);
     json_end_object(&json);
     buffer_append_byte(out, '\n');

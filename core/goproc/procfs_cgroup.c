@@ -371,6 +371,50 @@ static void fill_v1(const struct procfs *fs, struct group_folder *folder, struct
     }
 }
 
+/* The folder of the group that [pid]'s memory is charged to. */
+static bool find_charged_folder(const struct procfs *fs, pid_t pid, struct group_folder *folder)
+{
+    struct buffer text;
+    struct membership member;
+    char relative[32];
+    uint64_t number = 0;
+
+    buffer_init(&text, CGROUP_TEXT_MAX_BYTES);
+    (void)snprintf(relative, sizeof(relative), "proc/%d/cgroup", (int)pid);
+    bool found = procfs_load(fs, relative, &text) == 0 && find_membership(text.data, &member) &&
+                 find_folder(fs, &member, folder);
+    while (found && !folder->v1 && !group_number(fs, folder->path, "memory.current", &text, &number))
+        found = to_parent(folder);
+    buffer_release(&text);
+    return found;
+}
+
+bool procfs_oom_file_find(const struct procfs *fs, pid_t pid, char file[PROCFS_PATH_MAX_BYTES])
+{
+    struct group_folder folder;
+    uint64_t kills = 0;
+
+    file[0] = '\0';
+    if (!find_charged_folder(fs, pid, &folder))
+        return false;
+    const int length = snprintf(file, PROCFS_PATH_MAX_BYTES, "%s/%s", folder.path,
+                                folder.v1 ? "memory.oom_control" : "memory.events");
+    if (length > 0 && length < PROCFS_PATH_MAX_BYTES && procfs_oom_kills_read(fs, file, &kills))
+        return true;
+    file[0] = '\0';
+    return false;
+}
+
+bool procfs_oom_kills_read(const struct procfs *fs, const char *file, uint64_t *kills)
+{
+    struct buffer text;
+    buffer_init(&text, CGROUP_TEXT_MAX_BYTES);
+    const bool ok =
+        procfs_load(fs, file, &text) == 0 && procfs_line_u64(text.data, "oom_kill ", kills);
+    buffer_release(&text);
+    return ok;
+}
+
 void procfs_cgroup_usage(const struct procfs *fs, pid_t pid, struct snapshot_values *values)
 {
     struct buffer text;

@@ -90,3 +90,18 @@ Test(config_environment, accepts_numbers_only_in_plain_digits)
         outcome_release(&outcome);
     }
 }
+
+Test(config_environment, takes_whose_last_profile_is_kept_and_suggests_near_misses)
+{
+    char *list[] = {(char[]){"GOPROF_PROFILE_CAPTURE_ON_EXIT=all"}, NULL};
+    struct outcome outcome = outcome_of_environment(list);
+    cr_assert_eq(outcome.count, 0, "%s", outcome.problems);
+    cr_assert_eq(outcome.config->profile_capture_on_exit, CAPTURE_ON_EXIT_ALL);
+    outcome_release(&outcome);
+    list[0] = (char[]){"GOPROF_PROFILE_CAPTURE_ON_EXIT=ooom"};
+    outcome = outcome_of_environment(list);
+    cr_assert_eq(outcome.count, 1);
+    cr_assert_not_null(strstr(outcome.problems, "did you mean oom?"), "%s", outcome.problems);
+    cr_assert_eq(outcome.config->profile_capture_on_exit, CAPTURE_ON_EXIT_OOM);
+    outcome_release(&outcome);
+}

@@ -305,6 +305,69 @@ Test(capture, cools_down_after_an_automatic_one_each_target_for_itself)
     scene_release(&scene);
 }
 
+/* The last profile of "demo", which the board does not have any more. */
+static void ask_last(struct scene *scene, enum capture_reason reason, struct answer *answer)
+{
+    const struct target_view view =
+        view_of("demo", TARGET_GONE, "process 4711 exited with status 2", sample_profile_small());
+    ask(scene,
+        (struct capture_request){.target_id = "demo",
+                                 .reason = reason,
+                                 .message = view.info->facts.reason,
+                                 .view = &view},
+        answer);
+    target_info_unref(view.info);
+    profile_unref(view.profile);
+}
+
+Test(capture, takes_the_last_profile_of_the_processes_that_the_settings_name)
+{
+    static const struct {
+        enum capture_on_exit on_exit;
+        bool automatic;
+        enum capture_reason reason;
+        bool wanted;
+    } cases[] = {
+        {CAPTURE_ON_EXIT_NONE, true, CAPTURE_EXIT, false},
+        {CAPTURE_ON_EXIT_NONE, true, CAPTURE_OOM, false},
+        {CAPTURE_ON_EXIT_OOM, true, CAPTURE_EXIT, false},
+        {CAPTURE_ON_EXIT_OOM, true, CAPTURE_OOM, true},
+        {CAPTURE_ON_EXIT_ALL, true, CAPTURE_EXIT, true},
+        {CAPTURE_ON_EXIT_ALL, true, CAPTURE_OOM, true},
+        {CAPTURE_ON_EXIT_ALL, false, CAPTURE_EXIT, false},
+        {CAPTURE_ON_EXIT_ALL, false, CAPTURE_OOM, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct scene scene;
+        struct answer answer;
+        scene_start(&scene);
+        scene.settings.on_exit = cases[i].on_exit;
+        scene.settings.automatic = cases[i].automatic;
+        capturer_configure(scene.capturer, &scene.settings);
+        ask_last(&scene, cases[i].reason, &answer);
+        cr_expect_eq(answer.ok, cases[i].wanted, "case %zu: %s", i, answer.message);
+        if (!answer.ok)
+            cr_expect_eq(answer.code, ERROR_USAGE);
+        scene_release(&scene);
+    }
+}
+
+Test(capture, takes_a_last_profile_shortly_after_an_alert_but_not_after_another_one)
+{
+    struct scene scene;
+    struct answer answer;
+    scene_start(&scene);
+    scene.settings.on_exit = CAPTURE_ON_EXIT_ALL;
+    capturer_configure(scene.capturer, &scene.settings);
+    ask_alert(&scene, "demo", SEVERITY_CRITICAL, &answer);
+    cr_assert(answer.ok, "%s", answer.message);
+    ask_last(&scene, CAPTURE_OOM, &answer);
+    cr_assert(answer.ok, "%s", answer.message);
+    ask_last(&scene, CAPTURE_EXIT, &answer);
+    cr_assert_eq(answer.code, ERROR_LIMIT);
+    scene_release(&scene);
+}
+
 Test(capture, rotates_each_target_for_itself)
 {
     struct scene scene;
