@@ -1,6 +1,6 @@
 /* profile_tables.h - the strings, functions and locations of one pprof file while it is written.
  *
- * Used by profile_writer.c only.  Each table numbers what it is shown, in the order it first
+ * Used by profile_encoder.c only.  Each table numbers what it is shown, in the order it first
  * sees it, as runtime/pprof's profileBuilder does:
  *   strings    by pointer (the site table interns them), 0 is ""
  *   functions  by name alone: a name seen with a second file keeps its first (main.init, whose

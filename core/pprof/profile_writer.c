@@ -1,63 +1,9 @@
-/* profile_writer.c - a struct profile as pprof: gzipped profile.proto.
- *
- * One pass over the entries writes the samples and numbers what they refer to; then come
- * locations, functions, mappings and strings.  (runtime/pprof interleaves them; readers take
- * any order.)  Finished bytes leave in chunks, through zlib or straight into the caller's
- * buffer, so that memory holds the compressed file and the tables, not the whole of it.
- *
- * As in Go 1.19 to 1.27: no DropFrames, KeepFrames or duration; Mapping.has_functions if every
- * location in it has function, file and line, the other flags never; a made-up empty mapping
- * when there is none; Location.address is the return pc - 1; Function.start_line where the Go
- * version records it (1.20 and later). */
+/* profile_writer.c - a struct profile as pprof: gzipped profile.proto. */
 #include "core/pprof/profile_writer.h"
 
-#include "core/pprof/gzip_stream.h"
-#include "core/pprof/profile_tables.h"
+#include "core/pprof/profile_encoder.h"
 #include "core/pprof/proto.h"
 #include "core/store/profile.h"
-
-/* Field numbers of github.com/google/pprof proto/profile.proto. */
-enum profile_field {
-    PROFILE_SAMPLE_TYPE = 1,
-    PROFILE_SAMPLE = 2,
-    PROFILE_MAPPING = 3,
-    PROFILE_LOCATION = 4,
-    PROFILE_FUNCTION = 5,
-    PROFILE_STRING_TABLE = 6,
-    PROFILE_TIME_NANOS = 9,
-    PROFILE_PERIOD_TYPE = 11,
-    PROFILE_PERIOD = 12,
-    PROFILE_COMMENT = 13,
-    PROFILE_DEFAULT_SAMPLE_TYPE = 14,
-};
-enum value_type_field { VALUE_TYPE_TYPE = 1, VALUE_TYPE_UNIT = 2 };
-enum sample_field { SAMPLE_LOCATION_ID = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3 };
-enum label_field { LABEL_KEY = 1, LABEL_NUM = 3 };
-enum mapping_field {
-    MAPPING_ID = 1,
-    MAPPING_START = 2,
-    MAPPING_LIMIT = 3,
-    MAPPING_OFFSET = 4,
-    MAPPING_FILENAME = 5,
-    MAPPING_BUILD_ID = 6,
-    MAPPING_HAS_FUNCTIONS = 7,
-};
-enum location_field {
-    LOCATION_ID = 1,
-    LOCATION_MAPPING_ID = 2,
-    LOCATION_ADDRESS = 3,
-    LOCATION_LINE = 4
-};
-enum line_field { LINE_FUNCTION_ID = 1, LINE_LINE = 2 };
-enum function_field {
-    FUNCTION_ID = 1,
-    FUNCTION_NAME = 2,
-    FUNCTION_SYSTEM_NAME = 3,
-    FUNCTION_FILENAME = 4,
-    FUNCTION_START_LINE = 5,
-};
-
-enum { CHUNK_BYTES = 64 << 10 };
 
 /* Strings of every profile; the site table's own come after them. */
 static const char TEXT_SPACE[] = "space";
@@ -76,280 +22,55 @@ static const struct sample_type {
 };
 enum { SAMPLE_TYPE_COUNT = sizeof(sample_types) / sizeof(sample_types[0]) };
 
-/* What became of a mapping's symbols; runtime/pprof's symbolizeFlag. */
-enum symbolized { SYMBOLS_TRIED = 1, SYMBOLS_MISSING = 2 };
-
-struct encoder {
-    const struct profile *profile;
-    struct profile_tables tables;
-    struct buffer *out;
-    struct gzip_stream *gzip;  /* NULL: not compressed */
-    struct buffer chunk;       /* finished messages on their way out */
-    struct buffer message;     /* one message under construction */
-    struct buffer nested;      /* a message within it */
-    uint64_t *location_ids;    /* of one sample: SITE_FRAMES_MAX */
-    unsigned char *symbolized; /* per mapping: enum symbolized */
-    size_t written_bytes;      /* before compression */
-};
-
-static void encoder_release(struct encoder *encoder)
-{
-    free(encoder->symbolized);
-    free(encoder->location_ids);
-    buffer_release(&encoder->nested);
-    buffer_release(&encoder->message);
-    buffer_release(&encoder->chunk);
-    gzip_stream_free(encoder->gzip);
-    profile_tables_release(&encoder->tables);
-}
-
-static bool encoder_init(struct encoder *encoder, const struct profile *profile, bool compressed,
-                         struct buffer *out, struct error *err)
-{
-    *encoder = (struct encoder){.profile = profile, .out = out};
-    profile_tables_init(&encoder->tables, profile->mappings, profile->mapping_count);
-    buffer_init(&encoder->chunk, PROFILE_WRITER_MAX_BYTES);
-    buffer_init(&encoder->message, PROFILE_WRITER_MAX_BYTES);
-    buffer_init(&encoder->nested, PROFILE_WRITER_MAX_BYTES);
-    encoder->location_ids = calloc(SITE_FRAMES_MAX, sizeof(*encoder->location_ids));
-    encoder->symbolized = calloc(profile->mapping_count + 1, 1);
-    if (encoder->location_ids == NULL || encoder->symbolized == NULL)
-        return error_set(err, ERROR_NO_MEMORY, "no memory to write a profile");
-    if (compressed) {
-        encoder->gzip = gzip_stream_new(out, err);
-        if (encoder->gzip == NULL)
-            return false;
-    }
-    return true;
-}
-
-/* Sends the chunk on its way once it is large enough to be worth it, or [all] of it. */
-static bool flush(struct encoder *encoder, bool all, struct error *err)
+static void write_head(struct encoder *encoder, const struct profile *profile,
+                       enum profile_default_type default_type, const char *const *comments,
+                       size_t comment_count)
 {
     struct buffer *chunk = &encoder->chunk;
-    if (chunk->failed || encoder->tables.failed)
-        return error_set(err, ERROR_NO_MEMORY, "no memory to write a profile of %zu samples",
-                         encoder->profile->entry_count);
-    if (!all && chunk->length < CHUNK_BYTES)
-        return true;
-    if (chunk->length > PROFILE_WRITER_MAX_BYTES - encoder->written_bytes)
-        return error_set(err, ERROR_LIMIT, "profile of %zu samples is larger than %d bytes",
-                         encoder->profile->entry_count, PROFILE_WRITER_MAX_BYTES);
-    encoder->written_bytes += chunk->length;
-    if (encoder->gzip != NULL) {
-        if (!gzip_stream_write(encoder->gzip, chunk->data, chunk->length, err))
-            return false;
-    } else {
-        buffer_append(encoder->out, chunk->data, chunk->length);
-        if (encoder->out->failed)
-            return error_set(err, ERROR_LIMIT, "profile does not fit into %zu bytes, or no memory",
-                             encoder->out->max_bytes);
-    }
-    buffer_clear(chunk);
-    return true;
-}
 
-static void put_text_index(struct encoder *encoder, struct buffer *message, uint32_t field,
-                           const char *text)
-{
-    proto_put_nonzero(message, field, profile_tables_string(&encoder->tables, text));
-}
-
-static void write_value_type(struct encoder *encoder, enum profile_field field, const char *type,
-                             const char *unit)
-{
-    buffer_clear(&encoder->message);
-    put_text_index(encoder, &encoder->message, VALUE_TYPE_TYPE, type);
-    put_text_index(encoder, &encoder->message, VALUE_TYPE_UNIT, unit);
-    proto_put_message(&encoder->chunk, field, &encoder->message);
-}
-
-static void write_head(struct encoder *encoder, enum profile_default_type default_type,
-                       const char *const *comments, size_t comment_count)
-{
-    const struct profile *profile = encoder->profile;
-    struct buffer *chunk = &encoder->chunk;
-
-    write_value_type(encoder, PROFILE_PERIOD_TYPE, TEXT_SPACE, TEXT_BYTES);
+    encoder_value_type(encoder, PROFILE_PERIOD_TYPE, TEXT_SPACE, TEXT_BYTES);
     proto_put_nonzero(chunk, PROFILE_PERIOD, (uint64_t)profile->rate);
     for (size_t i = 0; i < SAMPLE_TYPE_COUNT; i++)
-        write_value_type(encoder, PROFILE_SAMPLE_TYPE, sample_types[i].type, sample_types[i].unit);
+        encoder_value_type(encoder, PROFILE_SAMPLE_TYPE, sample_types[i].type,
+                           sample_types[i].unit);
     /* In-use space is what pprof shows without being told; runtime/pprof leaves it unsaid too. */
     if (default_type == PROFILE_DEFAULT_ALLOC_SPACE)
-        put_text_index(encoder, chunk, PROFILE_DEFAULT_SAMPLE_TYPE, TEXT_ALLOC_SPACE);
+        encoder_text(encoder, PROFILE_DEFAULT_SAMPLE_TYPE, TEXT_ALLOC_SPACE);
     proto_put_nonzero(chunk, PROFILE_TIME_NANOS, profile->taken_realtime_ns);
     for (size_t i = 0; i < comment_count; i++)
-        put_text_index(encoder, chunk, PROFILE_COMMENT, comments[i]);
-}
-
-/* Splits the stack into its locations and puts their ids into encoder->location_ids.  Hidden
- * runtime frames may have taken the innermost frames of the first location with them. */
-static size_t locate_stack(struct encoder *encoder, const struct site *site)
-{
-    size_t count = 0;
-    uint32_t start = 0;
-    while (start < site->frame_count) {
-        uint32_t end = start + 1;
-        while (end < site->frame_count && !site->frames[end].starts_location)
-            end++;
-        const uint32_t id =
-            profile_tables_location(&encoder->tables, &site->frames[start], end - start);
-        if (id != 0)
-            encoder->location_ids[count++] = id;
-        start = end;
-    }
-    return count;
+        encoder_text(encoder, PROFILE_COMMENT, comments[i]);
 }
 
 static bool write_sample(struct encoder *encoder, const struct profile_entry *entry,
                          struct error *err)
 {
-    if (entry->site->frame_count > SITE_FRAMES_MAX)
-        return error_set(err, ERROR_CORRUPT, "site %u has %u frames; at most %d are possible",
-                         entry->site->id, entry->site->frame_count, SITE_FRAMES_MAX);
-    struct buffer *message = &encoder->message;
     const uint64_t values[SAMPLE_TYPE_COUNT] = {
         (uint64_t)entry->alloc_objects, (uint64_t)entry->alloc_bytes,
         (uint64_t)entry->inuse_objects, (uint64_t)entry->inuse_bytes};
 
-    buffer_clear(message);
-    const size_t location_count = locate_stack(encoder, entry->site);
-    proto_put_packed(message, SAMPLE_LOCATION_ID, encoder->location_ids, location_count);
-    proto_put_packed(message, SAMPLE_VALUE, values, SAMPLE_TYPE_COUNT);
-    if (entry->block_bytes != 0) {
-        buffer_clear(&encoder->nested);
-        put_text_index(encoder, &encoder->nested, LABEL_KEY, TEXT_BYTES);
-        proto_put_u64(&encoder->nested, LABEL_NUM, (uint64_t)entry->block_bytes);
-        proto_put_message(message, SAMPLE_LABEL, &encoder->nested);
-    }
-    proto_put_message(&encoder->chunk, PROFILE_SAMPLE, message);
-    return flush(encoder, false, err);
-}
-
-static bool write_location(struct encoder *encoder, const struct profile_location *location,
-                           struct error *err)
-{
-    /* Without any mapping all locations belong to the one that is made up. */
-    const bool no_mappings = encoder->profile->mapping_count == 0;
-    const size_t mapping = no_mappings ? 0 : location->mapping;
-    struct buffer *message = &encoder->message;
-    unsigned symbols = SYMBOLS_TRIED;
-
-    buffer_clear(message);
-    proto_put_u64(message, LOCATION_ID, location->id);
-    if (mapping != SIZE_MAX)
-        proto_put_u64(message, LOCATION_MAPPING_ID, mapping + 1);
-    /* The call itself is before the pc it returns to. */
-    proto_put_nonzero(message, LOCATION_ADDRESS,
-                      location->address == 0 ? 0 : location->address - 1);
-    for (uint32_t i = 0; i < location->frame_count; i++) {
-        const struct frame *frame = &location->frames[i];
-        buffer_clear(&encoder->nested);
-        proto_put_nonzero(&encoder->nested, LINE_FUNCTION_ID,
-                          profile_tables_function(&encoder->tables, frame));
-        proto_put_nonzero(&encoder->nested, LINE_LINE, frame->line);
-        proto_put_message(message, LOCATION_LINE, &encoder->nested);
-        if (frame->function[0] == '\0' || frame->file[0] == '\0' || frame->line == 0)
-            symbols |= SYMBOLS_MISSING;
-    }
-    if (mapping != SIZE_MAX)
-        encoder->symbolized[mapping] |= (unsigned char)symbols;
-    proto_put_message(&encoder->chunk, PROFILE_LOCATION, message);
-    return flush(encoder, false, err);
-}
-
-static bool write_function(struct encoder *encoder, uint32_t id, struct error *err)
-{
-    const struct profile_function *function = &encoder->tables.functions[id - 1];
-    struct buffer *message = &encoder->message;
-
-    buffer_clear(message);
-    proto_put_u64(message, FUNCTION_ID, id);
-    put_text_index(encoder, message, FUNCTION_NAME, function->name);
-    put_text_index(encoder, message, FUNCTION_SYSTEM_NAME, function->name);
-    put_text_index(encoder, message, FUNCTION_FILENAME, function->file);
-    proto_put_nonzero(message, FUNCTION_START_LINE, function->start_line);
-    proto_put_message(&encoder->chunk, PROFILE_FUNCTION, message);
-    return flush(encoder, false, err);
-}
-
-static bool write_mapping(struct encoder *encoder, size_t index, const struct mapping *mapping,
-                          struct error *err)
-{
-    struct buffer *message = &encoder->message;
-
-    buffer_clear(message);
-    proto_put_u64(message, MAPPING_ID, index + 1);
-    proto_put_nonzero(message, MAPPING_START, mapping->start);
-    proto_put_nonzero(message, MAPPING_LIMIT, mapping->limit);
-    proto_put_nonzero(message, MAPPING_OFFSET, mapping->offset);
-    put_text_index(encoder, message, MAPPING_FILENAME, mapping->file);
-    put_text_index(encoder, message, MAPPING_BUILD_ID, mapping->build_id);
-    if (encoder->symbolized[index] == SYMBOLS_TRIED)
-        proto_put_u64(message, MAPPING_HAS_FUNCTIONS, 1);
-    proto_put_message(&encoder->chunk, PROFILE_MAPPING, message);
-    return flush(encoder, false, err);
-}
-
-static bool write_samples(struct encoder *encoder, struct error *err)
-{
-    for (size_t i = 0; i < encoder->profile->entry_count; i++) {
-        if (!write_sample(encoder, &encoder->profile->entries[i], err))
-            return false;
-    }
-    return true;
-}
-
-/* What the samples refer to; each of these adds strings, so the strings come last. */
-static bool write_tables(struct encoder *encoder, struct error *err)
-{
-    static const struct mapping made_up = {.file = "", .build_id = ""};
-    struct profile_tables *tables = &encoder->tables;
-    const struct profile *profile = encoder->profile;
-
-    for (size_t i = 0; i < tables->location_count; i++) {
-        if (tables->locations[i].id != 0 && !write_location(encoder, &tables->locations[i], err))
-            return false;
-    }
-    for (uint32_t id = 1; id <= tables->function_count; id++) {
-        if (!write_function(encoder, id, err))
-            return false;
-    }
-    for (size_t i = 0; i < profile->mapping_count; i++) {
-        if (!write_mapping(encoder, i, &profile->mappings[i], err))
-            return false;
-    }
-    if (profile->mapping_count == 0 && !write_mapping(encoder, 0, &made_up, err))
-        return false;
-
-    proto_put_text(&encoder->chunk, PROFILE_STRING_TABLE, "", 0);
-    for (size_t i = 0; i < tables->string_count; i++) {
-        proto_put_text(&encoder->chunk, PROFILE_STRING_TABLE, tables->strings[i],
-                       strlen(tables->strings[i]));
-        if (!flush(encoder, false, err))
-            return false;
-    }
-    return true;
+    if (!encoder_sample_begin(encoder, entry->site->frames, entry->site->frame_count, values,
+                              SAMPLE_TYPE_COUNT, err))
+        return error_wrap(err, "site %u", entry->site->id);
+    if (entry->block_bytes != 0)
+        encoder_label_number(encoder, TEXT_BYTES, (uint64_t)entry->block_bytes);
+    return encoder_sample_end(encoder, err);
 }
 
 static bool profile_write(const struct profile *profile, enum profile_default_type default_type,
                           const char *const *comments, size_t comment_count, bool compressed,
                           struct buffer *out, struct error *err)
 {
-    const size_t length_before = out->length;
+    const struct encoder_input input = {.mappings = profile->mappings,
+                                        .mapping_count = profile->mapping_count,
+                                        .sample_count = profile->entry_count};
     struct encoder encoder;
 
-    bool ok = encoder_init(&encoder, profile, compressed, out, err);
-    if (ok) {
-        write_head(&encoder, default_type, comments, comment_count);
-        ok = write_samples(&encoder, err) && write_tables(&encoder, err) &&
-             flush(&encoder, true, err) &&
-             (encoder.gzip == NULL || gzip_stream_finish(encoder.gzip, err));
-    }
-    encoder_release(&encoder);
-    if (!ok)
-        out->length = length_before; /* half a profile is of no use to anyone */
-    return ok;
+    bool ok = encoder_begin(&encoder, &input, compressed, out, err);
+    if (ok)
+        write_head(&encoder, profile, default_type, comments, comment_count);
+    for (size_t i = 0; ok && i < profile->entry_count; i++)
+        ok = write_sample(&encoder, &profile->entries[i], err);
+    return encoder_end(&encoder, ok, err);
 }
 
 bool profile_write_gzip(const struct profile *profile, enum profile_default_type default_type,
