@@ -257,13 +257,16 @@ static bool entry_of(const struct waiting_site *site, const struct scale *scale,
     if (!isfinite(count) || count < 0 || count >= 0x1p62 || site->counters.cycles < 0)
         return error_set(err, ERROR_CORRUPT, "the record at 0x%llx cannot be",
                          (unsigned long long)site->record_address);
-    *entry = (struct stack_entry){.stack = site->stack, .cycles = site->counters.cycles};
+    *entry = (struct stack_entry){.stack = site->stack};
     int64_t whole = (int64_t)count;
     if (whole == 0 && scale->at_least_one)
         whole = 1;
     if (__builtin_mul_overflow(whole, scale->factor, &entry->values[0]))
         return error_set(err, ERROR_CORRUPT, "a count of %lld times %lld", (long long)whole,
                          (long long)scale->factor);
+    if (__builtin_mul_overflow(site->counters.cycles, scale->factor, &entry->cycles))
+        return error_set(err, ERROR_CORRUPT, "a delay of %lld cycles times %lld",
+                         (long long)site->counters.cycles, (long long)scale->factor);
     if (scale->ticks_per_ns > 0) {
         const double ns =
             (double)site->counters.cycles / scale->ticks_per_ns * (double)scale->factor;

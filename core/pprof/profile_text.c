@@ -7,9 +7,8 @@
  * Names come from the target: control characters are escaped, so that none forges a line. */
 #include "core/pprof/profile_writer.h"
 
+#include "core/pprof/text_parts.h"
 #include "core/store/profile.h"
-
-enum { TEXT_TAB_COLUMNS = 8 };
 
 /* The counts of one line, not scaled. */
 struct text_counts {
@@ -52,105 +51,12 @@ static void append_counts(struct buffer *out, const struct text_counts *counts)
     buffer_append_string(out, "] @");
 }
 
-static bool is_control(char byte)
-{
-    return (unsigned char)byte < 0x20 || byte == 0x7f;
-}
-
-/* Appends [length] bytes of [text], control characters as \xNN. */
-static void append_name(struct buffer *out, const char *text, size_t length)
-{
-    size_t at = 0;
-    while (at < length) {
-        size_t plain = at;
-        while (plain < length && !is_control(text[plain]))
-            plain++;
-        buffer_append(out, text + at, plain - at);
-        at = plain;
-        if (at < length)
-            buffer_printf(out, "\\x%02x", (unsigned)(unsigned char)text[at++]);
-    }
-}
-
-/* Columns that append_name() takes: one for each character, as a UTF-8 continuation has none. */
-static size_t name_columns(const char *text, size_t length)
-{
-    size_t columns = 0;
-    for (size_t i = 0; i < length; i++)
-        columns += is_control(text[i]) ? 4 : ((unsigned char)text[i] & 0xC0) != 0x80;
-    return columns;
-}
-
-/* A function's name as Go shows it to people: "[...]" for its type arguments. */
-struct shown_name {
-    const char *text;
-    size_t head; /* bytes before the arguments, or all of it */
-    size_t tail; /* where it goes on after them; 0: there are none */
-    size_t length;
-};
-
-static struct shown_name shown_name(const char *function)
-{
-    struct shown_name name = {.text = function, .length = strlen(function)};
-    const char *open = strchr(function, '[');
-    const char *close = open == NULL ? NULL : strrchr(open, ']');
-    name.head = close == NULL ? name.length : (size_t)(open - function);
-    name.tail = close == NULL ? 0 : (size_t)(close - function) + 1;
-    return name;
-}
-
-static const char TYPE_ARGUMENTS[] = "[...]";
-
-static void append_shown(struct buffer *out, const struct shown_name *name)
-{
-    append_name(out, name->text, name->head);
-    if (name->tail == 0)
-        return;
-    buffer_append_string(out, TYPE_ARGUMENTS);
-    append_name(out, name->text + name->tail, name->length - name->tail);
-}
-
-static size_t shown_columns(const struct shown_name *name)
-{
-    if (name->tail == 0)
-        return name_columns(name->text, name->head);
-    return name_columns(name->text, name->head) + sizeof(TYPE_ARGUMENTS) - 1 +
-           name_columns(name->text + name->tail, name->length - name->tail);
-}
-
-static size_t address_columns(uint64_t address)
-{
-    const unsigned bits = 64 - (unsigned)__builtin_clzll(address | 1);
-    return 2 + (bits + 3) / 4;
-}
-
-/* There are hundreds of thousands of these in a large profile: too many for printf. */
-static void append_address(struct buffer *out, uint64_t address)
-{
-    char text[18];
-    const size_t length = address_columns(address);
-    for (size_t at = length; at > 2; address >>= 4)
-        text[--at] = "0123456789abcdef"[address & 0xF];
-    text[0] = '0';
-    text[1] = 'x';
-    buffer_append(out, text, length);
-}
-
-/* Tabs from a cell of [columns] to the next column, where [widest] is the widest cell above and
- * below it: as Go's text/tabwriter does with tabs of 8 and one column of padding. */
-static void append_tabs(struct buffer *out, size_t columns, size_t widest)
-{
-    const size_t next = (widest + 1 + TEXT_TAB_COLUMNS - 1) / TEXT_TAB_COLUMNS * TEXT_TAB_COLUMNS;
-    for (size_t at = columns; at < next; at += TEXT_TAB_COLUMNS - at % TEXT_TAB_COLUMNS)
-        buffer_append_byte(out, '\t');
-}
-
 static void append_addresses(struct buffer *out, const struct frame *frames, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0 || frames[i].starts_location) {
             buffer_append_byte(out, ' ');
-            append_address(out, frames[i].address);
+            text_append_address(out, frames[i].address);
         }
     }
 }
@@ -166,9 +72,9 @@ static void append_frames(struct buffer *out, const struct site *site)
     size_t widest_address = 0;
     size_t widest_name = 0;
     for (uint32_t i = 0; i < site->frame_count; i++) {
-        const size_t address = address_columns(call_address(&site->frames[i]));
-        const struct shown_name shown = shown_name(site->frames[i].function);
-        const size_t name = shown_columns(&shown);
+        const size_t address = text_address_columns(call_address(&site->frames[i]));
+        const struct text_shown_name shown = text_shown_name(site->frames[i].function);
+        const size_t name = text_shown_columns(&shown);
         widest_address = address > widest_address ? address : widest_address;
         widest_name = name > widest_name ? name : widest_name;
     }
@@ -177,13 +83,13 @@ static void append_frames(struct buffer *out, const struct site *site)
         if (strcmp(frame->function, "runtime.goexit") == 0)
             continue;
         buffer_append(out, "#\t", 2);
-        append_address(out, call_address(frame));
+        text_append_address(out, call_address(frame));
         if (frame->function[0] != '\0') {
-            append_tabs(out, address_columns(call_address(frame)), widest_address);
-            const struct shown_name shown = shown_name(frame->function);
-            append_shown(out, &shown);
-            append_tabs(out, shown_columns(&shown), widest_name);
-            append_name(out, frame->file, strlen(frame->file));
+            text_append_tabs(out, text_address_columns(call_address(frame)), widest_address);
+            const struct text_shown_name shown = text_shown_name(frame->function);
+            text_append_shown(out, &shown);
+            text_append_tabs(out, text_shown_columns(&shown), widest_name);
+            text_append_name(out, frame->file, strlen(frame->file));
             buffer_append_byte(out, ':');
             buffer_append_u64(out, frame->line);
         }

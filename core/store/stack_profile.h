@@ -74,7 +74,7 @@ struct stack_entry {
     const struct stack *stack;          /* of no pcs for what has none that can be read */
     const struct stack_labels *labels;  /* NULL: none */
     int64_t values[STACK_VALUES];       /* count, or contentions and delay_ns */
-    int64_t cycles;                     /* the delay as the runtime keeps it */
+    int64_t cycles;                     /* the delay in ticks of the CPU's clock */
 };
 
 struct goroutine {
