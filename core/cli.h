@@ -1,4 +1,5 @@
-/* cli.h - the subcommands that run once and exit: ps, heap, allocs.
+/* cli.h - the subcommands that run once and exit: ps, heap, allocs, goroutine, block, mutex,
+ * threadcreate.
  *
  * Called by main.c on the only thread; print to stdout, errors to stderr, and return the exit
  * code: 0 fine, 1 the thing asked for failed, 2 wrong usage. */
@@ -12,5 +13,8 @@ int cli_ps(int argc, char **argv);
 
 /* goprofd heap PID [-o FILE], goprofd allocs PID [-o FILE]; argv[0] is the subcommand. */
 int cli_profile(int argc, char **argv);
+
+/* goprofd goroutine|block|mutex|threadcreate PID [-o FILE] [-debug N]; argv[0] is the subcommand. */
+int cli_stacks(int argc, char **argv);
 
 #endif

@@ -1,13 +1,11 @@
 /* cli_profile.c - goprofd heap|allocs PID [-o FILE]: one profile, once, then exit. */
 #include "core/cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <unistd.h>
 
 #include "core/base/buffer.h"
 #include "core/base/clock.h"
+#include "core/cli_output.h"
 #include "core/goproc/go_process.h"
 #include "core/pprof/profile_writer.h"
 #include "core/store/profile.h"
@@ -15,42 +13,6 @@
 
 /* A read that met a GC every time is worth trying again for a person who waits. */
 enum { READ_ATTEMPTS = 10 };
-
-static bool parse_pid(const char *text, pid_t *pid)
-{
-    char *end = NULL;
-    errno = 0;
-    const long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value <= 0 || value > INT_MAX)
-        return false;
-    *pid = (pid_t)value;
-    return true;
-}
-
-static bool write_all(int fd, const char *bytes, size_t length, struct error *err)
-{
-    while (length > 0) {
-        const ssize_t n = write(fd, bytes, length);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == -1)
-            return error_set(err, ERROR_SYSTEM, "write: %s", error_errno_text(errno));
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
-
-static bool write_file(const char *path, const struct buffer *body, struct error *err)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd == -1)
-        return error_set(err, ERROR_SYSTEM, "%s: %s", path, error_errno_text(errno));
-    bool ok = write_all(fd, body->data, body->length, err);
-    if (close(fd) == -1 && ok)
-        ok = error_set(err, ERROR_SYSTEM, "close: %s", error_errno_text(errno));
-    return ok ? true : error_wrap(err, "%s", path);
-}
 
 static const struct profile *read_profile(const struct procfs *procfs, pid_t pid,
                                           struct error *err)
@@ -104,7 +66,7 @@ int cli_profile(int argc, char **argv)
     pid_t pid = 0;
     if (pid_text == NULL)
         return usage(command);
-    if (!parse_pid(pid_text, &pid)) {
+    if (!cli_parse_pid(pid_text, &pid)) {
         fprintf(stderr, "goprofd %s: '%s' is not a process id\n", command, pid_text);
         return EXIT_USAGE;
     }
@@ -125,8 +87,8 @@ int cli_profile(int argc, char **argv)
                                                : PROFILE_DEFAULT_INUSE_SPACE;
     bool ok = profile != NULL && profile_write_gzip(profile, type, NULL, 0, &body, &err);
     if (ok)
-        ok = path != NULL ? write_file(path, &body, &err)
-                          : write_all(STDOUT_FILENO, body.data, body.length, &err);
+        ok = path != NULL ? cli_write_file(path, &body, &err)
+                          : cli_write_all(STDOUT_FILENO, body.data, body.length, &err);
     if (!ok)
         fprintf(stderr, "goprofd %s %d: %s\n", command, (int)pid, err.message);
     else if (path != NULL)

@@ -53,6 +53,7 @@ static const char usage_text[] =
     "       goprofd ps                                 list Go processes\n"
     "       goprofd heap PID [-o FILE]                 write the heap profile of a process (pprof)\n"
     "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
+    "       goprofd goroutine PID [-o FILE] [-debug N] its goroutines; also block, mutex, threadcreate\n"
     "\n"
     "signals: SIGHUP reloads config and rules, SIGUSR1 captures profiles now, SIGTERM stops\n"
     "options (also in config.lua, or as environment GOPROF_KEY):\n";
@@ -463,6 +464,10 @@ int main(int argc, char **argv)
         {"ps", cli_ps},
         {"heap", cli_profile},
         {"allocs", cli_profile},
+        {"goroutine", cli_stacks},
+        {"block", cli_stacks},
+        {"mutex", cli_stacks},
+        {"threadcreate", cli_stacks},
     };
     if (argc > 1) {
         for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -32,9 +32,11 @@
 #include "core/goproc/pclntab.h"
 #include "core/goproc/pod.h"
 #include "core/goproc/procfs_file.h"
+#include "core/goproc/stack_source.h"
 #include "core/goproc/stripped.h"
 #include "core/goproc/symbol_checks.h"
 #include "core/goproc/symbols.h"
+#include "core/goproc/tick_clock.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
@@ -60,6 +62,9 @@ struct go_process {
     struct call_stacks *stacks;
     struct heap_stats *stats;
     struct buckets *buckets;
+    const struct mapping *mappings; /* in [sites] */
+    size_t mapping_count;
+    struct tick_clock clock;
     struct buffer cmdline;
     char *command; /* arguments joined with spaces */
     char exe[PROCFS_PATH_MAX_BYTES];
@@ -256,10 +261,8 @@ static bool find_symbols(struct go_process *process, struct error *err)
 static bool open_readers(struct go_process *process, const struct procfs_maps *maps,
                          struct error *err)
 {
-    const struct mapping *mappings;
-    size_t mapping_count;
-
     process->sites = site_table_new();
+    tick_clock_start(&process->clock);
     if (process->sites == NULL ||
         (process->stacks = call_stacks_new(process->functions, process->sites,
                                            process->layout)) == NULL ||
@@ -269,8 +272,8 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
     call_stacks_decode_calls(process->stacks, process->program.elf, process->bias);
     if (!heap_stats_check(process->stats, err) ||
         !code_mappings_build(&process->fs, process->pid, maps, process->image,
-                             process->program.build_id, process->sites, &mappings,
-                             &mapping_count, err))
+                             process->program.build_id, process->sites, &process->mappings,
+                             &process->mapping_count, err))
         return false;
     const struct buckets_source source = {
         .memory = &process->memory,
@@ -278,8 +281,8 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
         .symbols = &process->symbols,
         .stacks = process->stacks,
         .sites = process->sites,
-        .mappings = mappings,
-        .mapping_count = mapping_count,
+        .mappings = process->mappings,
+        .mapping_count = process->mapping_count,
         .start_realtime_ns = process->identity.start_realtime_ns,
     };
     process->buckets = buckets_new(&source, &BUCKETS_LIMITS_DEFAULT);
@@ -425,6 +428,24 @@ const char *go_process_cmdline(const struct go_process *process, size_t *length)
 {
     *length = process->cmdline.length;
     return process->cmdline.data != NULL ? process->cmdline.data : "";
+}
+
+void go_process_stack_source(struct go_process *process, struct stack_source *source)
+{
+    *source = (struct stack_source){.memory = &process->memory,
+                                    .layout = process->layout,
+                                    .symbols = &process->symbols,
+                                    .functions = process->functions,
+                                    .stacks = process->stacks,
+                                    .sites = process->sites,
+                                    .clock = &process->clock,
+                                    .mappings = process->mappings,
+                                    .mapping_count = process->mapping_count};
+}
+
+bool go_process_is_alive(const struct go_process *process, struct error *err)
+{
+    return check_alive(process, err);
 }
 
 int go_process_exit_fd(const struct go_process *process)

@@ -18,6 +18,7 @@
 
 struct profile;
 struct snapshot;
+struct stack_source;
 struct target_facts;
 struct go_process;
 
@@ -43,6 +44,11 @@ const char *go_process_cmdline(const struct go_process *process, size_t *length)
  * hold kernel values only.  `tops` is not set here. */
 bool go_process_read(struct go_process *process, struct snapshot *building,
                      const struct profile **profile, struct error *err) GOPROFD_MUST_CHECK;
+
+/* What a profile on demand is read from (stack_reading.h); borrowed from [process] until it is closed. */
+void go_process_stack_source(struct go_process *process, struct stack_source *source);
+/* Whether it is still the process that was opened, running the same program; else ERROR_GONE. */
+bool go_process_is_alive(const struct go_process *process, struct error *err) GOPROFD_MUST_CHECK;
 
 /* A descriptor that polls readable when the process exits, or -1; stays the process's. */
 int go_process_exit_fd(const struct go_process *process);

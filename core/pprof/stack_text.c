@@ -189,16 +189,17 @@ static void append_function(struct buffer *out, const char *function)
     text_append_shown(out, &shown);
 }
 
+/* [pc]: where the physical function of [place] is, for frames that are not inlined. */
 static void append_position(struct buffer *out, const struct frame *frame,
-                            const struct stack_place *place)
+                            const struct stack_place *place, uint64_t pc)
 {
     buffer_append_byte(out, '\t');
     text_append_name(out, frame->file, strlen(frame->file));
     buffer_append_byte(out, ':');
     buffer_append_u64(out, frame->line);
-    if (!place->inlined && place->pc > place->entry) {
+    if (!place->inlined && pc > place->entry) {
         buffer_append_string(out, " +");
-        text_append_address(out, place->pc - place->entry);
+        text_append_address(out, pc - place->entry);
     }
     buffer_append_byte(out, '\n');
 }
@@ -206,13 +207,16 @@ static void append_position(struct buffer *out, const struct frame *frame,
 static void append_traceback(struct buffer *out, const struct stack *stack, bool all)
 {
     size_t shown = 0;
+    uint64_t pc = 0; /* of the physical frame: that of its innermost call */
     for (uint32_t i = 0; i < stack->frame_count; i++) {
         const struct frame *frame = &stack->frames[i];
+        if (i == 0 || !stack->places[i - 1].inlined)
+            pc = stack->places[i].pc;
         if (!all && !is_shown(frame->function, shown == 0))
             continue;
         append_function(out, frame->function);
         buffer_append_string(out, "(...)\n");
-        append_position(out, frame, &stack->places[i]);
+        append_position(out, frame, &stack->places[i], pc);
         shown++;
     }
     if (stack->cut)
@@ -242,7 +246,7 @@ static void append_creator(struct buffer *out, const struct goroutine *goroutine
         buffer_append_u64(out, goroutine->parent_id);
     }
     buffer_append_byte(out, '\n');
-    append_position(out, creator, &place);
+    append_position(out, creator, &place, place.pc);
 }
 
 static void append_goroutine(struct buffer *out, const struct goroutine *goroutine)
