@@ -70,10 +70,10 @@ Test(pod, uid_is_not_seen_in_other_names)
         "",
         "/",
         "/machine.slice/podman-123.scope",
-        "/machine.slice/libpod_pod_" HASH ".slice", /* podman's own pods */
-        "/kubepods/pod" UID "0/abc",
+        ("/machine.slice/libpod_pod_" HASH ".slice"), /* podman's own pods */
+        ("/kubepods/pod" UID "0/abc"),
         "/kubepods/pod0123",
-        "/kubepods/tripod" UID,
+        ("/kubepods/tripod" UID),
         "pod",
     };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
