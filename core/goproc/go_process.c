@@ -26,6 +26,7 @@
 #include "core/goproc/go_layout.h"
 #include "core/goproc/go_program.h"
 #include "core/goproc/heap_stats.h"
+#include "core/goproc/image_copy.h"
 #include "core/goproc/layout_dwarf.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
@@ -69,6 +70,7 @@ struct go_process {
     char *command; /* arguments joined with spaces */
     char exe[PROCFS_PATH_MAX_BYTES];
     char image[PROCFS_PATH_MAX_BYTES]; /* the file that holds Go: exe, or a library in it */
+    uint64_t unpacked_at;              /* there is none: where the program lies in memory */
     char cgroup[PROCFS_PATH_MAX_BYTES];
     char container_id[80];
     struct pod pod;
@@ -144,6 +146,10 @@ static bool find_bias(struct go_process *process, const struct procfs_maps *maps
 
     if (!elf_file_is_relocatable(process->program.elf)) {
         process->bias = 0;
+        return true;
+    }
+    if (process->unpacked_at != 0) {
+        process->bias = elf_file_load_bias(process->program.elf, process->unpacked_at, 0);
         return true;
     }
     for (size_t i = 0; i < maps->count; i++) {
@@ -291,14 +297,30 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
     return true;
 }
 
+/* Which file holds Go: the executable, another one that is mapped, or none, if it was unpacked in memory. */
+static bool find_image(struct go_process *process, const struct procfs_maps *maps,
+                       struct error *err)
+{
+    struct error cause;
+
+    if (go_program_open_mapped(&process->fs, process->pid, maps, &process->program, process->image,
+                               &cause))
+        return true;
+    int fd = cause.code == ERROR_UNSUPPORTED
+                 ? image_copy_open(&process->memory, maps, &process->unpacked_at, NULL)
+                 : -1;
+    process->image[0] = '\0';
+    return (fd != -1 && go_program_open_fd(fd, &process->program, NULL)) ||
+           error_set(err, cause.code, "%s", cause.message);
+}
+
 static bool open_image(struct go_process *process, struct error *err)
 {
     struct procfs_maps maps = {0};
 
     if (!procfs_maps_read(&process->fs, process->pid, &maps, err))
         return false;
-    bool ok = go_program_open_mapped(&process->fs, process->pid, &maps, &process->program,
-                                     process->image, err) &&
+    bool ok = find_image(process, &maps, err) &&
               procfs_exe_read(&process->fs, process->pid, process->exe, err) &&
               find_bias(process, &maps, err) && find_version(process, err) &&
               choose_layout(process, err) && find_symbols(process, err) &&

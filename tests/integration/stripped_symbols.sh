@@ -7,6 +7,7 @@
 #
 #   static, PIE, cgo, cgo-PIE, -ldflags="-s -w", c-shared inside a C host    running
 #   the same without section headers                                         running
+#   unpacked into anonymous memory, as packers do                            running
 #   arm64                                                                    the file
 #
 # By default of the least program that there can be; GOPROFD_TEST_FULL=1 takes profile_target in every
@@ -84,6 +85,9 @@ while read -r version go; do
     cc -o "$out/host" "$root/tests/fixtures/go/shared_target/host.c" -ldl
     strip -o "$out/library-stripped.so" "$out/library.so"
     compare "$out/library.so" "$out/library-stripped.so" "$out/host" "$out/library-stripped.so"
+
+    cc -o "$out/unpacker" "$root/tests/fixtures/go/unpacked_target/unpacker.c"
+    compare "$out/minimal-static" - "$out/unpacker" "$out/minimal-static.stripped"
 
     # The programs that the other tests watch.
     strip -o "$out/profile_target" "$folder/$version/profile_target"

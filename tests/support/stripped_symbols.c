@@ -2,7 +2,8 @@
  *
  *   stripped_symbols TWIN PROGRAM                   PROGRAM is read as a file
  *   stripped_symbols TWIN PROGRAM COMMAND [ARG...]  COMMAND is run, and PROGRAM, which must be
- *                                                   among its mappings, read in its memory
+ *                                                   among its mappings, read in its memory;
+ *                                                   "-": it is in anonymous memory, without a file
  *
  * TWIN has the symbol table of the same build.  Compared are the address of every variable, of
  * every single rule, runtime.firstmoduledata, the Go version, and what debug information tells of
@@ -27,10 +28,12 @@
 #include "core/goproc/elf_file.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/heap_stats.h"
+#include "core/goproc/image_copy.h"
 #include "core/goproc/layout_dwarf.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab.h"
+#include "core/goproc/procfs.h"
 #include "core/goproc/stripped.h"
 #include "core/goproc/symbol_checks.h"
 #include "core/goproc/symbol_rules.h"
@@ -112,6 +115,25 @@ static bool find_mapping(pid_t pid, const char *path, uint64_t *start, uint64_t 
     }
     fclose(maps);
     return found;
+}
+
+/* The program that [pid] unpacked in its memory, once it is there. */
+static bool find_unpacked(struct comparison *with, pid_t pid)
+{
+    const struct procfs fs = {.root = "/"};
+    struct procfs_maps maps = {0};
+    uint64_t start;
+
+    if (with->elf != NULL)
+        return true;
+    if (!procfs_maps_read(&fs, pid, &maps, NULL))
+        return false;
+    int fd = image_copy_open(&with->memory, &maps, &start, NULL);
+    procfs_maps_release(&maps);
+    if (fd != -1)
+        with->elf = elf_file_open(fd, NULL);
+    with->bias = with->elf != NULL ? elf_file_load_bias(with->elf, start, 0) : 0;
+    return with->elf != NULL;
 }
 
 /* Finding, the way goprofd does without a symbol table. */
@@ -327,11 +349,14 @@ static bool find_in_process(struct comparison *with, pid_t pid, struct error *er
     do {
         uint64_t gomaxprocs = 0;
         usleep(TRY_AGAIN_US);
-        if (!find_mapping(pid, with->path, &address, &offset)) {
+        bool unpacked = strcmp(with->path, "-") == 0;
+        if (unpacked ? !find_unpacked(with, pid)
+                     : !find_mapping(pid, with->path, &address, &offset)) {
             error_set(err, ERROR_NOT_FOUND, "it is not among the mappings of the command");
             continue;
         }
-        with->bias = elf_file_load_bias(with->elf, address, offset);
+        if (!unpacked)
+            with->bias = elf_file_load_bias(with->elf, address, offset);
         uint64_t started = true_address(with, "runtime.mheap_");
         if (!memory_read(&with->memory, true_address(with, "runtime.allp"), &gomaxprocs, 8, err) ||
             gomaxprocs == 0 || started == 0) {
@@ -358,7 +383,11 @@ int main(int argc, char **argv)
     }
     with.path = argv[2];
     with.twin = open_elf(argv[1]);
-    with.elf = open_elf(argv[2]);
+    with.elf = strcmp(argv[2], "-") == 0 ? NULL : open_elf(argv[2]);
+    if (with.elf == NULL && argc < 4) {
+        fprintf(stderr, "stripped_symbols: \"-\" needs a command\n");
+        return 2;
+    }
     if (argc > 3) {
         pid = start(argv + 3);
         found = pid > 0 && find_in_process(&with, pid, &err);

@@ -1,0 +1,22 @@
+/* image_copy.h - an executable that exists in memory only, copied into a file of ours.
+ *
+ * A packed program (UPX and the like) unpacks itself into anonymous memory: no file on disk holds
+ * what runs.  Its ELF header lies there with its segments, so they are copied to where the header
+ * says that they are in a file, and from then on it is one like any other.  Called once at open. */
+#ifndef GOPROFD_GOPROC_IMAGE_COPY_H
+#define GOPROFD_GOPROC_IMAGE_COPY_H
+
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+struct memory;
+struct procfs_maps;
+
+/* The first image among the mappings of [maps] that no file backs, as an anonymous file; the caller
+ * closes it.  [*start] gets the address of its header.  -1 with ERROR_NOT_FOUND if there is none,
+ * ERROR_LIMIT if it is too large, or what reading fails with. */
+int image_copy_open(struct memory *memory, const struct procfs_maps *maps, uint64_t *start,
+                    struct error *err);
+
+#endif
