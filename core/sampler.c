@@ -18,18 +18,20 @@
 #include "core/base/mailbox.h"
 #include "core/capture/capture.h"
 #include "core/goproc/procfs.h"
+#include "core/profile_jobs.h"
 #include "core/store/board.h"
 #include "core/target.h"
 #include "core/target_set.h"
 
 struct sampler {
     struct board *board;
-    struct mailbox *control; /* nothing is posted yet; closing it ends the thread */
+    struct mailbox *control; /* requests for profiles; closing it ends the thread */
     struct mailbox *subscriber;
     struct capturer *capturer; /* NULL: nobody keeps last profiles */
     struct procfs procfs;
     struct target_context context;
     struct target_set *targets;
+    struct profile_jobs *jobs;
     struct target_view *views; /* TARGET_SET_MAX of them, filled anew each beat */
     struct pollfd *waits;      /* the mailbox's, then one of each target that has one */
     size_t *wait_targets;      /* which target each of [waits] belongs to */
@@ -39,9 +41,17 @@ struct sampler {
     bool started;
 };
 
-static void release_message(struct message *message)
+/* Work on profiles goes on for so long at a time, between looks at exits and messages, and ends so
+ * early before a beat that it is not late because of it. */
+#define JOB_SLICE_NS (20 * CLOCK_NS_PER_MS)
+#define JOB_MARGIN_NS (5 * CLOCK_NS_PER_MS)
+/* What a profile gets after each beat where beats leave no time at all. */
+#define JOB_LEAST_NS (2 * CLOCK_NS_PER_MS)
+
+static void refuse_request(struct message *message)
 {
-    free(message);
+    profile_job_refuse(message, ERROR_BUSY,
+                       "the sampler takes no requests: it is stopping, or has too many");
 }
 
 struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err)
@@ -54,11 +64,12 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     sampler->context =
         (struct target_context){.procfs = &sampler->procfs, .counters = board_counters(board)};
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
-    sampler->control = mailbox_new(1, release_message);
+    sampler->control = mailbox_new(PROFILE_JOBS_MAX, refuse_request);
+    sampler->jobs = profile_jobs_new();
     sampler->views = calloc(TARGET_SET_MAX, sizeof(*sampler->views));
     sampler->waits = calloc(TARGET_SET_MAX + 1, sizeof(*sampler->waits));
     sampler->wait_targets = calloc(TARGET_SET_MAX + 1, sizeof(*sampler->wait_targets));
-    if (sampler->control == NULL || sampler->views == NULL || sampler->waits == NULL ||
+    if (sampler->control == NULL || sampler->jobs == NULL || sampler->views == NULL || sampler->waits == NULL ||
         sampler->wait_targets == NULL)
         goto no_memory;
     sampler->control_fd = mailbox_poll_fd(sampler->control, err);
@@ -194,14 +205,26 @@ static void handle_messages(struct sampler *sampler)
 {
     struct message *message;
     while ((message = mailbox_take(sampler->control, 0)) != NULL)
-        release_message(message);
+        profile_jobs_add(sampler->jobs, message, clock_monotonic_ns());
+}
+
+/* A slice of what was asked for, if there is time before the beat at [due_ns]. */
+static bool work_on_jobs(struct sampler *sampler, uint64_t now_ns, uint64_t due_ns)
+{
+    if (!profile_jobs_waiting(sampler->jobs) || due_ns - now_ns <= JOB_MARGIN_NS)
+        return false;
+    const uint64_t left_ns = due_ns - now_ns - JOB_MARGIN_NS;
+    profile_jobs_work(sampler->jobs, sampler->targets,
+                      now_ns + (left_ns < JOB_SLICE_NS ? left_ns : JOB_SLICE_NS));
+    return true;
 }
 
 static void wait_until(struct sampler *sampler, uint64_t due_ns)
 {
     for (uint64_t now_ns = clock_monotonic_ns();
          now_ns < due_ns && !mailbox_is_closed(sampler->control); now_ns = clock_monotonic_ns()) {
-        const uint64_t pause_ns = due_ns - now_ns;
+        /* With work at hand only a look at what is ready. */
+        const uint64_t pause_ns = work_on_jobs(sampler, now_ns, due_ns) ? 0 : due_ns - now_ns;
         const struct timespec pause = {.tv_sec = (time_t)(pause_ns / CLOCK_NS_PER_S),
                                        .tv_nsec = (long)(pause_ns % CLOCK_NS_PER_S)};
         const size_t count = collect_waits(sampler);
@@ -231,6 +254,8 @@ static void *sampler_main(void *argument)
     while (!mailbox_is_closed(sampler->control)) {
         count_beat(counters, due_ns, clock_monotonic_ns());
         run_beat(sampler);
+        if (profile_jobs_waiting(sampler->jobs))
+            profile_jobs_work(sampler->jobs, sampler->targets, clock_monotonic_ns() + JOB_LEAST_NS);
         atomic_store_explicit(&counters->sampler_busy_ns, clock_thread_cpu_ns(),
                               memory_order_relaxed);
         uint64_t missed = 0;
@@ -240,6 +265,18 @@ static void *sampler_main(void *argument)
         wait_until(sampler, due_ns);
     }
     return NULL;
+}
+
+void sampler_request_profile(struct sampler *sampler, const struct profile_request *request)
+{
+    struct message *message = profile_job_new(request);
+    if (message == NULL) {
+        struct error err;
+        (void)error_set(&err, ERROR_NO_MEMORY, "no memory to ask for a profile");
+        request->reply(request->context, NULL, &err);
+        return;
+    }
+    (void)mailbox_post(sampler->control, message); /* what it refuses is answered */
 }
 
 bool sampler_start(struct sampler *sampler, struct error *err)
@@ -266,6 +303,7 @@ void sampler_free(struct sampler *sampler)
 {
     if (sampler == NULL)
         return;
+    profile_jobs_free(sampler->jobs);
     target_set_free(sampler->targets);
     mailbox_free(sampler->control);
     free(sampler->views);

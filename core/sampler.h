@@ -14,6 +14,7 @@ struct board;
 struct capturer;
 struct config;
 struct mailbox;
+struct profile_request;
 struct sampler;
 
 /* [config] must outlive the sampler. */
@@ -26,6 +27,10 @@ void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer);
 bool sampler_start(struct sampler *sampler, struct error *err) GOPROFD_MUST_CHECK;
 void sampler_stop(struct sampler *sampler); /* joins */
 void sampler_free(struct sampler *sampler);
+
+/* Any thread: asks for a profile of a target (profile_jobs.h).  Answered once in every case, maybe before
+ * this returns. */
+void sampler_request_profile(struct sampler *sampler, const struct profile_request *request);
 
 /* When the beat after the one due at [due_ns] is due, seen from [now_ns]: the first of the schedule
  * that is not more than one interval in the past.  [*missed_beats] gets how many were skipped. */

@@ -32,6 +32,7 @@ struct target {
     uint64_t start_ticks; /* of the attached process: the pid alone can be reused */
     int exit_fd;          /* pidfd of that process, readable or not, or -1 */
     uint64_t generation;
+    uint64_t opening; /* how often a process was opened */
     char oom_file[PROCFS_PATH_MAX_BYTES]; /* where its cgroup counts OOM kills, or "" */
     uint64_t oom_kills;                   /* when last looked at */
     uint64_t oom_kills_rose_at_ns;        /* 0: not since it was attached */
@@ -203,6 +204,7 @@ static void open_process(struct target *target, uint64_t now_monotonic_ns)
     target->process = go_process_open(target->context->procfs, target->pid, &err);
     target->info_stale = true;
     if (target->process != NULL) {
+        target->opening++;
         target->retry_pause_ns = 0;
         return;
     }
@@ -449,6 +451,21 @@ void target_loss_release(struct target_loss *loss)
     target_info_unref(loss->view.info);
     snapshot_unref(loss->view.snapshot);
     profile_unref(loss->view.profile);
+}
+
+bool target_stack_source(struct target *target, struct stack_source *source, uint64_t *opening,
+                         struct error *err)
+{
+    if (target->process == NULL)
+        return error_set(err, target->reason.code == ERROR_NONE ? ERROR_GONE : target->reason.code,
+                         "target \"%.60s\" is %s%s%.90s", target->id,
+                         target_state_name(target->state),
+                         target->reason.message[0] != '\0' ? ": " : "", target->reason.message);
+    if (!go_process_is_alive(target->process, err))
+        return false;
+    go_process_stack_source(target->process, source);
+    *opening = target->opening;
+    return true;
 }
 
 /* What was learned of a process stays known after it is gone: who looks then wants it most. */

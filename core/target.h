@@ -21,6 +21,7 @@
 struct board_counters;
 struct config_target;
 struct procfs;
+struct stack_source;
 struct target;
 
 /* What a target needs of its surroundings; outlives every target. */
@@ -65,6 +66,11 @@ struct target_loss {
 /* Hands over what is known of the process that was lost since the last call; false if none was. */
 bool target_take_loss(struct target *target, struct target_loss *loss);
 void target_loss_release(struct target_loss *loss);
+
+/* What a profile on demand is read from, borrowed until the process is let go; [*opening] is another
+ * number each time one is opened.  False with the state's reason while none can be read. */
+bool target_stack_source(struct target *target, struct stack_source *source, uint64_t *opening,
+                         struct error *err) GOPROFD_MUST_CHECK;
 
 /* Fills [view] with one hold on each; false without memory for a new info. */
 bool target_view(struct target *target, struct target_view *view);
