@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/error.h"
+
 enum { TIMEOUT_S = 60 };
 
 static size_t collect(char *bytes, size_t size, size_t count, void *stream)
@@ -49,7 +51,8 @@ void http_reply_release(struct http_reply *reply)
     *reply = (struct http_reply){0};
 }
 
-static struct http_reply get(uint16_t port, const char *path_format, va_list arguments)
+static struct http_reply GOPROFD_PRINTF(2, 0)
+    get(uint16_t port, const char *path_format, va_list arguments)
 {
     char *path = NULL;
     char *url = NULL;
