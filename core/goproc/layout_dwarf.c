@@ -19,6 +19,7 @@ enum {
     TYPEDEFS_MAX = 16,
     MEMBERS_MAX = 4096,
     ENTRIES_MAX = 4 << 20,
+    STRINGS_MAX = 12,
 };
 #define DEBUG_MAX_BYTES (UINT64_C(512) << 20)
 
@@ -57,11 +58,35 @@ struct answer {
     uint64_t number;
 };
 
+/* One section's bytes, as libelf has them. */
+struct strings {
+    uintptr_t start;
+    size_t length;
+};
+
 struct search {
+    struct strings strings[STRINGS_MAX]; /* where names may lie */
+    size_t strings_count;
     struct answer places[PLACE_COUNT];
     struct answer fixed[FIXED_COUNT];
     size_t entries;
 };
+
+/* The name of [die], or NULL.  libdw hands out names that stand in .debug_info itself without
+ * looking for their end, so each is looked for here. */
+static const char *name_of(const struct search *search, Dwarf_Die *die)
+{
+    const char *name = dwarf_diename(die);
+    uintptr_t at = (uintptr_t)name;
+
+    for (size_t i = 0; name != NULL && i < search->strings_count; i++) {
+        const struct strings *strings = &search->strings[i];
+        if (at >= strings->start && at - strings->start < strings->length)
+            return memchr(name, '\0', strings->length - (at - strings->start)) != NULL ? name
+                                                                                       : NULL;
+    }
+    return NULL;
+}
 
 /* One struct. */
 
@@ -85,13 +110,13 @@ static bool unsigned_attribute(Dwarf_Die *die, unsigned name, uint64_t *number)
     return true;
 }
 
-static bool find_member(Dwarf_Die *structure, const char *name, size_t name_length,
-                        Dwarf_Die *member)
+static bool find_member(const struct search *search, Dwarf_Die *structure, const char *name,
+                        size_t name_length, Dwarf_Die *member)
 {
     int status = dwarf_child(structure, member);
 
     for (size_t i = 0; status == 0 && i < MEMBERS_MAX; i++) {
-        const char *its_name = dwarf_diename(member);
+        const char *its_name = name_of(search, member);
         if (dwarf_tag(member) == DW_TAG_member && its_name != NULL &&
             strlen(its_name) == name_length && memcmp(its_name, name, name_length) == 0)
             return true;
@@ -120,7 +145,8 @@ static bool type_of(Dwarf_Die *member, Dwarf_Die *type)
 }
 
 /* The offset of a dotted path of members. */
-static bool offset_in(Dwarf_Die *structure, const char *path, uint64_t *offset)
+static bool offset_in(const struct search *search, Dwarf_Die *structure, const char *path,
+                      uint64_t *offset)
 {
     Dwarf_Die current = *structure, member;
 
@@ -128,7 +154,7 @@ static bool offset_in(Dwarf_Die *structure, const char *path, uint64_t *offset)
     for (;;) {
         uint64_t step;
         size_t length = strcspn(path, ".");
-        if (!find_member(&current, path, length, &member) ||
+        if (!find_member(search, &current, path, length, &member) ||
             !unsigned_attribute(&member, DW_AT_data_member_location, &step))
             return false;
         *offset += step;
@@ -140,8 +166,8 @@ static bool offset_in(Dwarf_Die *structure, const char *path, uint64_t *offset)
     }
 }
 
-static void ask(const struct place *list, size_t count, Dwarf_Die *die, const char *name,
-                struct answer *answers)
+static void ask(const struct search *search, const struct place *list, size_t count, Dwarf_Die *die,
+                const char *name, struct answer *answers)
 {
     bool is_constant = dwarf_tag(die) == DW_TAG_constant;
 
@@ -151,7 +177,7 @@ static void ask(const struct place *list, size_t count, Dwarf_Die *die, const ch
         answers[i].owner_seen = true;
         switch (list[i].kind) {
         case PLACE_OFFSET:
-            answers[i].found = offset_in(die, list[i].path, &answers[i].number);
+            answers[i].found = offset_in(search, die, list[i].path, &answers[i].number);
             break;
         case PLACE_SIZE:
             answers[i].found = unsigned_attribute(die, DW_AT_byte_size, &answers[i].number);
@@ -174,10 +200,10 @@ static void search_unit(Dwarf_Die *unit, struct search *search)
     for (; status == 0 && search->entries < ENTRIES_MAX; search->entries++) {
         int tag = dwarf_tag(&die);
         const char *name =
-            tag == DW_TAG_structure_type || tag == DW_TAG_constant ? dwarf_diename(&die) : NULL;
+            tag == DW_TAG_structure_type || tag == DW_TAG_constant ? name_of(search, &die) : NULL;
         if (name != NULL) {
-            ask(places, PLACE_COUNT, &die, name, search->places);
-            ask(fixed_places, FIXED_COUNT, &die, name, search->fixed);
+            ask(search, places, PLACE_COUNT, &die, name, search->places);
+            ask(search, fixed_places, FIXED_COUNT, &die, name, search->fixed);
         }
         status = dwarf_siblingof(&die, &die);
     }
@@ -189,7 +215,7 @@ static void search_units(Dwarf *dwarf, struct search *search)
     Dwarf_Die die;
 
     while (dwarf_get_units(dwarf, unit, &unit, NULL, NULL, &die, NULL) == 0) {
-        const char *package = dwarf_diename(&die);
+        const char *package = name_of(search, &die);
         if (package != NULL && (strncmp(package, "runtime", strlen("runtime")) == 0 ||
                                 strncmp(package, "internal/", strlen("internal/")) == 0))
             search_unit(&die, search);
@@ -219,6 +245,35 @@ static bool sizes_are_sane(Elf *elf)
             return false;
     }
     return true;
+}
+
+static void add_strings(struct search *search, const Elf_Data *data)
+{
+    if (data != NULL && data->d_buf != NULL && search->strings_count < STRINGS_MAX)
+        search->strings[search->strings_count++] =
+            (struct strings){(uintptr_t)data->d_buf, data->d_size};
+}
+
+/* After libdw has opened it: what was packed is then unpacked.  Whether it takes a section as it is
+ * or as converted is its own affair. */
+static void find_strings(Elf *elf, struct search *search)
+{
+    static const char *const sections[] = {".debug_info", ".debug_str", ".debug_line_str"};
+    size_t names;
+
+    if (elf_getshdrstrndx(elf, &names) != 0)
+        return;
+    for (Elf_Scn *section = elf_nextscn(elf, NULL); section != NULL;
+         section = elf_nextscn(elf, section)) {
+        GElf_Shdr header;
+        const char *name =
+            gelf_getshdr(section, &header) != NULL ? elf_strptr(elf, names, header.sh_name) : NULL;
+        for (size_t i = 0; name != NULL && i < sizeof(sections) / sizeof(sections[0]); i++)
+            if (strcmp(name, sections[i]) == 0) {
+                add_strings(search, elf_rawdata(section, NULL));
+                add_strings(search, elf_getdata(section, NULL));
+            }
+    }
 }
 
 static bool take(const struct search *search, struct go_layout *layout, struct error *err)
@@ -258,8 +313,10 @@ bool layout_dwarf_apply(const struct elf_file *elf, struct go_layout *layout, st
     Elf *copy = elf_begin(elf_file_descriptor(elf), ELF_C_READ, NULL);
     if (copy != NULL && sizes_are_sane(copy))
         dwarf = dwarf_begin_elf(copy, DWARF_C_READ, NULL);
-    if (dwarf != NULL)
+    if (dwarf != NULL) {
+        find_strings(copy, &search);
         search_units(dwarf, &search);
+    }
     bool is_go = search.places[0].owner_seen;
     bool ok = is_go && take(&search, &updated, err);
     if (ok)
