@@ -17,6 +17,7 @@
 #include "core/base/mailbox.h"
 #include "core/capture/capture.h"
 #include "core/cli.h"
+#include "core/profile_jobs.h"
 #include "core/sampler.h"
 #include "core/store/board.h"
 #include "http/server.h"
@@ -199,6 +200,16 @@ static void reload_rules(void *context, void (*done)(void *, bool, const char *)
     engine_reload(daemon->engine, NULL, done, done_context);
 }
 
+/* http asks for a profile; it knows no sampler. */
+static void read_stacks(void *context, const char *target_id, enum stack_kind kind,
+                        profile_reply reply, void *reply_context)
+{
+    const struct daemon *daemon = context;
+    const struct profile_request request = {
+        .target_id = target_id, .kind = kind, .reply = reply, .context = reply_context};
+    sampler_request_profile(daemon->sampler, &request);
+}
+
 static bool open_capture_dir(const struct config *config, struct error *err)
 {
     if (capture_dir_check(config->profile_capture_dir, err))
@@ -240,7 +251,9 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
                                          .board = daemon->board,
                                          .capturer = daemon->capturer,
                                          .reload_rules = reload_rules,
-                                         .reload_context = daemon};
+                                         .reload_context = daemon,
+                                         .read_stacks = read_stacks,
+                                         .stacks_context = daemon};
     daemon->server = server_new(&wiring, err);
     return daemon->server != NULL && server_start(daemon->server, err) &&
            capturer_start(daemon->capturer, err) && engine_start(daemon->engine, err) &&

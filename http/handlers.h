@@ -43,6 +43,10 @@ void handle_pprof_index(struct request *request);
 void handle_pprof_heap(struct request *request);
 void handle_pprof_allocs(struct request *request);
 void handle_pprof_cmdline(struct request *request);
+void handle_pprof_goroutine(struct request *request);
+void handle_pprof_block(struct request *request);
+void handle_pprof_mutex(struct request *request);
+void handle_pprof_threadcreate(struct request *request);
 void handle_pprof_not_yet(struct request *request);
 
 #endif

@@ -17,6 +17,8 @@ struct pending {
     struct pending **slot_in_list;
     int status;
     struct buffer json;
+    pending_respond respond; /* instead of these two; NULL once it was called */
+    void *content;
 };
 
 struct port {
@@ -39,6 +41,8 @@ static void pending_unref(struct pending *pending)
 {
     if (atomic_fetch_sub_explicit(&pending->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (pending->respond != NULL)
+        pending->respond(NULL, pending->content);
     buffer_release(&pending->json);
     port_unref(pending->port);
     free(pending);
@@ -64,6 +68,16 @@ static void forget_request(void *slot)
     pending_unref(pending);
 }
 
+static void answer(struct pending *pending, h2o_req_t *req)
+{
+    const pending_respond respond = pending->respond;
+    pending->respond = NULL;
+    if (respond != NULL)
+        respond(req, pending->content);
+    else
+        reply_buffer(req, pending->status, CONTENT_TYPE_JSON, &pending->json);
+}
+
 static void on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
     (void)receiver;
@@ -74,7 +88,7 @@ static void on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mes
         if (req != NULL) {
             unlink_waiting(pending);
             pending->req = NULL;
-            reply_buffer(req, pending->status, CONTENT_TYPE_JSON, &pending->json);
+            answer(pending, req);
         }
         pending_unref(pending);
     }
@@ -159,13 +173,9 @@ struct pending *pending_begin(struct port *port, h2o_req_t *req)
     return pending;
 }
 
-void pending_finish(struct pending *pending, int status, struct buffer *json)
+static void post(struct pending *pending)
 {
     struct port *port = pending->port;
-
-    pending->status = status;
-    pending->json = *json;
-    buffer_init(json, json->max_bytes);
 
     /* The lock is held over the send: it keeps the receiver and its pipe alive. */
     pthread_mutex_lock(&port->lock);
@@ -176,4 +186,19 @@ void pending_finish(struct pending *pending, int status, struct buffer *json)
 
     if (closed)
         pending_unref(pending);
+}
+
+void pending_finish(struct pending *pending, int status, struct buffer *json)
+{
+    pending->status = status;
+    pending->json = *json;
+    buffer_init(json, json->max_bytes);
+    post(pending);
+}
+
+void pending_finish_with(struct pending *pending, pending_respond respond, void *content)
+{
+    pending->respond = respond;
+    pending->content = content;
+    post(pending);
 }

@@ -38,4 +38,9 @@ struct pending *pending_begin(struct port *port, struct st_h2o_req_t *req);
 /* Any thread, once.  Takes over [json] and the carrier's hold. */
 void pending_finish(struct pending *pending, int status, struct buffer *json);
 
+/* The same for an answer that is made on the loop's thread: [respond] is called once with [content] to
+ * release, there with the request, or anywhere with NULL when nobody waits any more. */
+typedef void (*pending_respond)(struct st_h2o_req_t *req, void *content);
+void pending_finish_with(struct pending *pending, pending_respond respond, void *content);
+
 #endif

@@ -85,7 +85,7 @@ static void reply_profile(struct request *request, enum cache_kind kind, const c
                     view->info->facts.reason[0] != '\0' ? ": " : "", view->info->facts.reason);
         return;
     }
-    if (request->query.debug) {
+    if (request->query.debug > 0) {
         reply_text(request, view->profile);
         return;
     }
@@ -111,5 +111,6 @@ void handle_pprof_allocs(struct request *request)
 void handle_pprof_not_yet(struct request *request)
 {
     reply_error(request->req, 404,
-                "this profile cannot be read from outside yet; heap, allocs and cmdline can");
+                "this profile cannot be read from outside yet; heap, allocs, goroutine, block, mutex, "
+                "threadcreate and cmdline can");
 }

@@ -21,8 +21,9 @@ const struct param_info query_params[PARAM_COUNT] = {
                      "Only findings in these states"},
     [PARAM_RULE] = {"rule", "name of a rule", "Only findings of this rule"},
     [PARAM_FORMAT] = {"format", "json", "Form of the answer (msgpack is not served yet)"},
-    [PARAM_DEBUG] = {"debug", "0 or 1",
-                     "1: the text form of net/http/pprof instead of gzipped protobuf"},
+    [PARAM_DEBUG] = {"debug", "0, 1 or 2",
+                     "1: the text form of net/http/pprof instead of gzipped protobuf; 2: of "
+                     "goroutines one by one"},
 };
 
 enum { SHOWN_MAX_BYTES = 64 }; /* of a client's text in an error message */
@@ -175,8 +176,10 @@ static bool apply(struct query *query, enum param param, char *value,
                              "parameter format: msgpack is not served yet; use json");
         return strcmp(value, "json") == 0 ? true : fail_value(info, value, err);
     case PARAM_DEBUG:
-        query->debug = strcmp(value, "1") == 0;
-        return query->debug || strcmp(value, "0") == 0 ? true : fail_value(info, value, err);
+        if (strlen(value) != 1 || value[0] < '0' || value[0] > '2')
+            return fail_value(info, value, err);
+        query->debug = (unsigned)(value[0] - '0');
+        return true;
     case PARAM_COUNT:
         break;
     }
@@ -256,7 +259,7 @@ bool query_parse(struct query *query, const struct query_rules *rules, const cha
     query->by = GROUP_TYPE_TAG;
     query->severities = ~0U;
     query->states = ~0U;
-    query->debug = false;
+    query->debug = 0;
     query->text_used_ = 0;
     if (rules->allowed & QUERY_ANY_PARAM)
         return true;

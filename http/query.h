@@ -53,7 +53,7 @@ struct query {
     enum group_by by;
     unsigned severities; /* 1 << enum severity; all if not given */
     unsigned states;     /* 1 << enum finding_state; all if not given */
-    bool debug;
+    unsigned debug; /* 0, 1 or 2 */
     char text_[QUERY_MAX_BYTES + 1]; /* decoded: what the pointers point into */
     size_t text_used_;
 };

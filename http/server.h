@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/store/stack_profile.h"
 
 struct board;
 struct capturer;
@@ -36,6 +37,13 @@ struct server_wiring {
                          void (*done)(void *done_context, bool ok, const char *problem),
                          void *done_context);
     void *reload_context;
+    /* Reads a profile on demand; NULL: this daemon reads none.  Must call [reply] once, from any thread,
+     * with a hold on a profile, or NULL and the reason. */
+    void (*read_stacks)(void *context, const char *target_id, enum stack_kind kind,
+                        void (*reply)(void *reply_context, const struct stack_profile *profile,
+                                      const struct error *err),
+                        void *reply_context);
+    void *stacks_context;
     struct server_limits limits;
 };
 

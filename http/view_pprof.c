@@ -62,6 +62,13 @@ static void append_row(struct buffer *out, const struct target_view *view)
         append_link(out, "heap", facts->id, "&amp;debug=1", "heap (text)");
         append_link(out, "allocs", facts->id, "", "allocs");
     }
+    if (facts->source == SOURCE_PROCESS && facts->state == TARGET_UP) {
+        append_link(out, "goroutine", facts->id, "", "goroutine");
+        append_link(out, "goroutine", facts->id, "&amp;debug=2", "goroutine (text)");
+        append_link(out, "block", facts->id, "", "block");
+        append_link(out, "mutex", facts->id, "", "mutex");
+        append_link(out, "threadcreate", facts->id, "", "threadcreate");
+    }
     append_link(out, "cmdline", facts->id, "", "cmdline");
     buffer_append_string(out, "</td></tr>\n");
 }

@@ -17,7 +17,7 @@
 
 struct contention;
 
-enum { CONTENTION_RECORDS_MAX = 250000 };
+enum { CONTENTION_RECORDS_MAX = 100000 };
 
 /* [kind]: STACK_BLOCK or STACK_MUTEX.  NULL: ERROR_UNSUPPORTED if a variable that it takes is not known,
  * or the failure to read. */

@@ -347,9 +347,11 @@ Test(server, serves_profiles_as_go_tool_pprof_wants_them)
     answer_release(&allocs);
     answer_release(&heap);
     expect("/debug/pprof/heap?debug=1", 200, "heap profile: ");
-    expect("/debug/pprof/heap?debug=2", 400, "parameter debug");
+    expect("/debug/pprof/heap?debug=2", 200, "heap profile: ");
+    expect("/debug/pprof/heap?debug=3", 400, "parameter debug");
     expect("/debug/pprof/heap?seconds=5", 400, "parameter seconds");
-    expect("/debug/pprof/goroutine?debug=2", 404, "cannot be read from outside yet");
+    expect("/debug/pprof/goroutine?debug=2", 503, "reads no goroutine profiles");
+    expect("/debug/pprof/trace", 404, "cannot be read from outside yet");
     struct answer cmdline = fixture_get(&fixture, "/debug/pprof/cmdline");
     cr_assert_eq(cmdline.length, 23, "%zu", cmdline.length);
     cr_assert_eq(memcmp(cmdline.body, "/bin/demo\0-listen\0:9000", 23), 0);
