@@ -11,7 +11,8 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 /* goprofd ps */
 int cli_ps(int argc, char **argv);
 
-/* goprofd heap PID [-o FILE], goprofd allocs PID [-o FILE]; argv[0] is the subcommand. */
+/* goprofd heap|allocs PID [-o FILE], goprofd heap|allocs --core FILE [EXE] [-o FILE]; argv[0] is the
+ * subcommand. */
 int cli_profile(int argc, char **argv);
 
 /* goprofd goroutine|block|mutex|threadcreate PID [-o FILE] [-debug N]; argv[0] is the subcommand. */

@@ -54,6 +54,7 @@ static const char usage_text[] =
     "       goprofd ps                                 list Go processes\n"
     "       goprofd heap PID [-o FILE]                 write the heap profile of a process (pprof)\n"
     "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
+    "       goprofd heap --core FILE [EXE] [-o FILE]   the same from a core file; EXE is what wrote it\n"
     "       goprofd goroutine PID [-o FILE] [-debug N] its goroutines; also block, mutex, threadcreate\n"
     "\n"
     "signals: SIGHUP reloads config and rules, SIGUSR1 captures profiles now, SIGTERM stops\n"

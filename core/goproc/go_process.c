@@ -23,6 +23,8 @@
 #include "core/goproc/buckets.h"
 #include "core/goproc/call_stacks.h"
 #include "core/goproc/code_mappings.h"
+#include "core/goproc/core_file.h"
+#include "core/goproc/core_program.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/go_program.h"
 #include "core/goproc/heap_stats.h"
@@ -48,6 +50,7 @@ struct go_process {
     struct procfs_identity identity;
     int exit_fd; /* pidfd, or -1 on kernels without */
     int mem_fd;
+    struct core_file *core; /* it is over, and this is what is left; NULL: a live process */
     struct go_program program;
     char go_version[BUILDINFO_VERSION_MAX_BYTES + 1];
     bool layout_assumed; /* made for another version, or without this one's experiments */
@@ -82,6 +85,8 @@ static bool check_alive(const struct go_process *process, struct error *err)
     struct procfs_identity now;
     char byte;
 
+    if (process->core != NULL)
+        return true; /* as alive as it will ever be */
     if (process->exit_fd != -1) {
         struct pollfd poll_exit = {.fd = process->exit_fd, .events = POLLIN};
         if (poll(&poll_exit, 1, 0) > 0)
@@ -237,7 +242,8 @@ static bool prove_symbols(struct go_process *process, bool worked_out, struct er
     struct memory *memory = &process->memory;
     const struct symbols *symbols = &process->symbols;
 
-    if ((worked_out || process->layout_assumed) &&
+    /* Nor does a core file prove that it belongs to the program. */
+    if ((worked_out || process->layout_assumed || process->core != NULL) &&
         !symbol_checks_run(memory, process->layout, &process->module, symbols, err))
         return false;
     return !process->layout_assumed ||
@@ -314,19 +320,27 @@ static bool find_image(struct go_process *process, const struct procfs_maps *map
            error_set(err, cause.code, "%s", cause.message);
 }
 
+/* From the image to the readers; live or not. */
+static bool open_runtime(struct go_process *process, const struct procfs_maps *maps,
+                         struct error *err)
+{
+    const bool ok = find_bias(process, maps, err) && find_version(process, err) &&
+                    choose_layout(process, err) && find_symbols(process, err) &&
+                    open_readers(process, maps, err);
+    if (!ok && process->layout_assumed)
+        error_wrap(err, "built with %s, which goprofd does not know", process->go_version);
+    return ok;
+}
+
 static bool open_image(struct go_process *process, struct error *err)
 {
     struct procfs_maps maps = {0};
 
     if (!procfs_maps_read(&process->fs, process->pid, &maps, err))
         return false;
-    bool ok = find_image(process, &maps, err) &&
-              procfs_exe_read(&process->fs, process->pid, process->exe, err) &&
-              find_bias(process, &maps, err) && find_version(process, err) &&
-              choose_layout(process, err) && find_symbols(process, err) &&
-              open_readers(process, &maps, err);
-    if (!ok && process->layout_assumed)
-        error_wrap(err, "built with %s, which goprofd does not know", process->go_version);
+    const bool ok = find_image(process, &maps, err) &&
+                    procfs_exe_read(&process->fs, process->pid, process->exe, err) &&
+                    open_runtime(process, &maps, err);
     procfs_maps_release(&maps);
     return ok;
 }
@@ -380,6 +394,49 @@ struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct er
     return NULL;
 }
 
+static bool open_core(struct go_process *process, const char *path, const char *exe,
+                      struct error *err)
+{
+    struct procfs_maps maps = {0};
+
+    process->core = core_file_open(path, err);
+    if (process->core == NULL || !core_file_maps(process->core, &maps, err))
+        return false;
+    /* When it started is not in the core; the profile is as old as the file. */
+    process->identity.start_realtime_ns = core_file_written_realtime_ns(process->core);
+    core_file_memory(process->core, &process->memory);
+    const bool ok = core_program_open(process->core, exe, &maps, &process->program, process->image,
+                                      err) &&
+                    open_runtime(process, &maps, err);
+    procfs_maps_release(&maps);
+    return ok;
+}
+
+struct go_process *go_process_open_core(const char *path, const char *exe, struct error *err)
+{
+    struct go_process *process = calloc(1, sizeof(*process));
+
+    if (process == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "no memory to open %.100s", path);
+        return NULL;
+    }
+    process->fs = (struct procfs){.root = ""};
+    process->exit_fd = process->mem_fd = -1;
+    buffer_init(&process->cmdline, PROCFS_CMDLINE_MAX_BYTES);
+    if (open_core(process, path, exe, err))
+        return process;
+    const uint64_t missing = process->core == NULL ? 0 : core_file_missing_bytes(process->core);
+    if (missing > 0) /* else one would look for the cause in the program */
+        error_wrap(err, "the core is truncated, %llu bytes are missing", (unsigned long long)missing);
+    go_process_close(process);
+    return NULL;
+}
+
+const struct core_file *go_process_core(const struct go_process *process)
+{
+    return process->core;
+}
+
 void go_process_close(struct go_process *process)
 {
     if (process == NULL)
@@ -390,6 +447,7 @@ void go_process_close(struct go_process *process)
     site_table_unref(process->sites);
     pclntab_free(process->functions);
     memory_close(&process->memory);
+    core_file_close(process->core);
     go_program_close(&process->program);
     if (process->mem_fd != -1)
         close(process->mem_fd);
@@ -517,7 +575,8 @@ bool go_process_read(struct go_process *process, struct snapshot *building,
 
     *profile = NULL;
     if (!check_alive(process, err) ||
-        !procfs_usage_read(&process->fs, process->pid, &building->values, err))
+        (process->core == NULL &&
+         !procfs_usage_read(&process->fs, process->pid, &building->values, err)))
         return false;
     bool ok = read_runtime(process, building, profile, &cause);
     /* Whatever was read counts only if it was read from this process: a failure because it is

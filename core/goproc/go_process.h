@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/goproc/procfs.h"
 
+struct core_file;
 struct profile;
 struct snapshot;
 struct stack_source;
@@ -25,6 +26,10 @@ struct go_process;
 /* Opens [pid].  ERROR_GONE, ERROR_DENIED (with the cure), ERROR_UNSUPPORTED (not Go; Go too old:
  * version named; no symbols; ...), ERROR_CORRUPT, each with a message for people. */
 struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct error *err);
+/* The same from the core file [path] of a process that is over; [exe] is its program, or NULL for the
+ * file at the path that the core names.  ERROR_NOT_FOUND and ERROR_USAGE besides, about the two files. */
+struct go_process *go_process_open_core(const char *path, const char *exe, struct error *err);
+const struct core_file *go_process_core(const struct go_process *process); /* NULL: it is live */
 void go_process_close(struct go_process *process); /* NULL is allowed */
 
 /* Whether the executable of [pid] is a Go program, cheaply (no memory of the process is read):
