@@ -34,6 +34,11 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -o "$folder/$version/profile_target" .
         "$go" build -ldflags='-s -w' -o "$folder/$version/profile_target_stripped" .
     )
+    (
+        cd "$root/tests/fixtures/go/goroutine_target"
+        "$go" build -o "$folder/$version/goroutine_target" .
+        "$go" build -ldflags='-s -w' -o "$folder/$version/goroutine_target_stripped" .
+    )
     (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
     # Go that is not the executable: a library in a C program, and a program for the loader ld.so.
     (cd "$root/tests/fixtures/go/shared_target" &&
