@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "core/goproc/call_stacks.h"
 #include "core/goproc/go_layout.h"
+#include "core/goproc/goroutine_view.h"
 #include "core/goproc/labels.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/stack_walk.h"
@@ -25,43 +26,16 @@ enum {
     WINDOW_BYTES = 4 << 10,     /* of a stack, in a batch: most need no more */
     LONG_STACK_BYTES = 1 << 20, /* of a stack that does */
     ATTEMPTS = 3,
-    STACK_PCS_MAX = 128,     /* runtime: debug.profstackdepth, its default */
-    STACK_PCS_OLD_MAX = 32,  /* runtime.maxStack, up to Go 1.22: what its profile shows */
+    STACK_PCS_MAX = 128,    /* runtime: debug.profstackdepth, its default */
+    STACK_PCS_OLD_MAX = 32, /* runtime.maxStack, up to Go 1.22: what its profile shows */
     WAIT_REASONS_MAX = 128,
     WAIT_REASON_MAX_BYTES = 64,
-};
-#define STACK_SPAN_MAX_BYTES (UINT64_C(1) << 40)
-#define NS_PER_MINUTE UINT64_C(60000000000)
-
-/* src/runtime/runtime2.go */
-enum g_status {
-    G_IDLE = 0,
-    G_RUNNABLE = 1,
-    G_RUNNING = 2,
-    G_SYSCALL = 3,
-    G_WAITING = 4,
-    G_DEAD = 6,
-    G_COPYSTACK = 8,
-    G_PREEMPTED = 9,
-    G_LEAKED = 10,
-    G_DEADEXTRA = 11,
-    G_SCAN_BIT = 0x1000,
-};
-
-/* What is used of a g. */
-struct g_view {
-    uint32_t status; /* without the scan bit */
-    uint8_t wait_reason;
-    uint64_t stack_lo, stack_hi;
-    uint64_t sched_sp, sched_pc;
-    uint64_t syscall_sp, syscall_pc;
-    uint64_t id, parent_id, waitsince, gopc, startpc, lockedm, labels;
 };
 
 /* One goroutine of a batch. */
 struct candidate {
     uint64_t address;
-    struct g_view view;
+    struct goroutine_view view;
     size_t window_bytes; /* of its stack; 0: it has none that stands still */
 };
 
@@ -145,123 +119,14 @@ static void set_partial(struct goroutines *goroutines, const char *reason)
         goroutines->profile->partial_reason = reason;
 }
 
-/* One g. */
-
-static uint64_t u64_at(const unsigned char *bytes, uint32_t offset)
-{
-    uint64_t value;
-    memcpy(&value, bytes + offset, sizeof(value));
-    return value;
-}
-
-static struct g_view view_of(const struct go_layout *layout, const unsigned char *g)
-{
-    uint32_t status;
-    memcpy(&status, g + layout->g_status, sizeof(status));
-    return (struct g_view){
-        .status = status & ~(uint32_t)G_SCAN_BIT,
-        .wait_reason = g[layout->g_waitreason],
-        .stack_lo = u64_at(g, GO_G_STACK_LO),
-        .stack_hi = u64_at(g, GO_G_STACK_HI),
-        .sched_sp = u64_at(g, GO_G_SCHED_SP),
-        .sched_pc = u64_at(g, GO_G_SCHED_PC),
-        .syscall_sp = u64_at(g, layout->g_syscallsp),
-        .syscall_pc = u64_at(g, layout->g_syscallpc),
-        .id = u64_at(g, layout->g_id),
-        .parent_id =
-            layout->g_parent_id == GO_LAYOUT_ABSENT ? 0 : u64_at(g, layout->g_parent_id),
-        .waitsince = u64_at(g, layout->g_waitsince),
-        .gopc = u64_at(g, layout->g_gopc),
-        .startpc = u64_at(g, layout->g_startpc),
-        .lockedm = u64_at(g, layout->g_lockedm),
-        .labels = u64_at(g, layout->g_labels),
-    };
-}
-
-/* What says that a goroutine has not moved.  waitsince is written by the garbage collector while the
- * goroutine stands still. */
-static bool stood_still(const struct g_view *a, const struct g_view *b)
-{
-    return a->status == b->status && a->id == b->id && a->sched_sp == b->sched_sp &&
-           a->sched_pc == b->sched_pc && a->syscall_sp == b->syscall_sp &&
-           a->syscall_pc == b->syscall_pc && a->stack_lo == b->stack_lo &&
-           a->stack_hi == b->stack_hi && a->labels == b->labels && a->startpc == b->startpc &&
-           a->wait_reason == b->wait_reason;
-}
-
-static bool is_alive(const struct g_view *view)
-{
-    return view->status != G_IDLE && view->status != G_DEAD && view->status != G_DEADEXTRA;
-}
-
-static bool has_still_stack(const struct g_view *view)
-{
-    return view->status == G_RUNNABLE || view->status == G_SYSCALL || view->status == G_WAITING ||
-           view->status == G_PREEMPTED || view->status == G_LEAKED;
-}
-
-static bool is_in_syscall(const struct g_view *view)
-{
-    return view->syscall_sp != 0;
-}
-
-static uint64_t sp_of(const struct g_view *view)
-{
-    return is_in_syscall(view) ? view->syscall_sp : view->sched_sp;
-}
-
-static uint64_t pc_of(const struct g_view *view)
-{
-    return is_in_syscall(view) ? view->syscall_pc : view->sched_pc;
-}
-
-/* Bytes in use of its stack; 0 if it has none that makes sense. */
-static uint64_t stack_bytes(const struct g_view *view)
-{
-    const uint64_t sp = sp_of(view);
-    if (sp % 8 != 0 || sp < view->stack_lo || sp >= view->stack_hi ||
-        view->stack_hi - view->stack_lo > STACK_SPAN_MAX_BYTES)
-        return 0;
-    return view->stack_hi - sp;
-}
-
-/* System goroutines. */
-
-enum g_kind { G_KIND_USER, G_KIND_SYSTEM, G_KIND_FINALIZER /* a user's while it runs user code */ };
-
-static bool is_one_of(const char *name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static enum g_kind kind_of(const struct goroutines *goroutines, const struct g_view *view)
-{
-    static const char *const users[] = {"runtime.main", "runtime.corostart",
-                                        "runtime.handleAsyncEvent"};
-    static const char *const finalizers[] = {"runtime.runfinq", "runtime.runFinalizers",
-                                             "runtime.runCleanups"};
-    const char *name;
-    uint64_t entry;
-
-    if (!stack_walk_function(goroutines->from.functions, view->startpc, &name, &entry) ||
-        strncmp(name, "runtime.", 8) != 0 ||
-        is_one_of(name, users, sizeof(users) / sizeof(users[0])))
-        return G_KIND_USER;
-    return is_one_of(name, finalizers, sizeof(finalizers) / sizeof(finalizers[0]))
-               ? G_KIND_FINALIZER
-               : G_KIND_SYSTEM;
-}
-
 /* A finalizer goroutine has called a finalizer when something on its stack is not the runtime's. */
 static bool runs_user_code(const struct goroutines *goroutines, size_t pc_count)
 {
     for (size_t i = 0; i < pc_count; i++) {
         const char *name;
         uint64_t entry;
-        if (stack_walk_function(goroutines->from.functions, goroutines->pcs[i] - 1, &name, &entry) &&
+        if (stack_walk_function(goroutines->from.functions, goroutines->pcs[i] - 1, &name,
+                                &entry) &&
             strncmp(name, "runtime.", 8) != 0 && strncmp(name, "internal/runtime/", 17) != 0)
             return true;
     }
@@ -298,7 +163,7 @@ static const char *wait_reason(struct goroutines *goroutines, uint8_t reason)
     return *known;
 }
 
-static const char *state_of(struct goroutines *goroutines, const struct g_view *view)
+static const char *state_of(struct goroutines *goroutines, const struct goroutine_view *view)
 {
     switch (view->status) {
     case G_RUNNABLE:
@@ -313,15 +178,6 @@ static const char *state_of(struct goroutines *goroutines, const struct g_view *
     default:
         return "running";
     }
-}
-
-static uint64_t waited_minutes(const struct g_view *view)
-{
-    const uint64_t now_ns = clock_monotonic_ns(); /* the runtime's nanotime is this clock too */
-    if ((view->status != G_WAITING && view->status != G_SYSCALL) || view->waitsince == 0 ||
-        view->waitsince > now_ns)
-        return 0;
-    return (now_ns - view->waitsince) / NS_PER_MINUTE;
 }
 
 /* Recording. */
@@ -343,7 +199,7 @@ static const struct stack *stack_of(struct goroutines *goroutines, size_t count,
     return stack_profile_add_stack(profile, &stack, err);
 }
 
-static void find_creator(struct goroutines *goroutines, const struct g_view *view,
+static void find_creator(struct goroutines *goroutines, const struct goroutine_view *view,
                          struct goroutine *goroutine)
 {
     struct error ignored; /* who created it is an extra: it is left out */
@@ -357,12 +213,11 @@ static void find_creator(struct goroutines *goroutines, const struct g_view *vie
         goroutine->creator = (struct frame){0};
     else if (goroutine->creator_place.inlined)
         /* The go statement's physical function is named, as the runtime does. */
-        goroutine->creator.function =
-            site_table_string(goroutines->from.sites, name, strlen(name));
+        goroutine->creator.function = site_table_string(goroutines->from.sites, name, strlen(name));
 }
 
 /* Counts one goroutine, with the stack in pcs[0..count) or, with [stack] NULL, without. */
-static bool record(struct goroutines *goroutines, const struct g_view *view,
+static bool record(struct goroutines *goroutines, const struct goroutine_view *view,
                    const struct stack *stack, size_t count, const struct stack_labels *labels,
                    struct error *err)
 {
@@ -370,7 +225,8 @@ static bool record(struct goroutines *goroutines, const struct g_view *view,
     struct goroutine goroutine = {.id = view->id,
                                   .parent_id = view->parent_id,
                                   .state = state_of(goroutines, view),
-                                  .wait_minutes = waited_minutes(view),
+                                  .wait_minutes =
+                                      goroutine_waited_minutes(view, clock_monotonic_ns()),
                                   .locked_to_thread = view->lockedm != 0,
                                   .stack = stack};
     const struct stack *shown = stack;
@@ -384,14 +240,15 @@ static bool record(struct goroutines *goroutines, const struct g_view *view,
            stack_profile_add_goroutine(profile, &goroutine, err);
 }
 
-/* The one that all goroutines without a readable stack share: no frames, and a label that says why. */
-static bool record_running(struct goroutines *goroutines, const struct g_view *view,
+/* The one that all goroutines without a readable stack share: no frames, and a label that says why.
+ */
+static bool record_running(struct goroutines *goroutines, const struct goroutine_view *view,
                            struct error *err)
 {
     static const struct stack_label state = {.key = "state", .value = "running"};
     struct stack_profile *profile = goroutines->profile;
     const struct stack_labels *labels = stack_profile_add_labels(profile, &state, 1, err);
-    struct g_view running = *view;
+    struct goroutine_view running = *view;
 
     running.status = G_RUNNING; /* if it does not by status, it never stood still */
     if (goroutines->no_stack == NULL) {
@@ -406,12 +263,12 @@ static bool record_running(struct goroutines *goroutines, const struct g_view *v
 
 /* Reading. */
 
-static bool read_g(struct goroutines *goroutines, uint64_t address, struct g_view *view)
+static bool read_g(struct goroutines *goroutines, uint64_t address, struct goroutine_view *view)
 {
     unsigned char g[G_MAX_BYTES];
     if (!memory_read(goroutines->from.memory, address, g, goroutines->from.layout->g_bytes, NULL))
         return false;
-    *view = view_of(goroutines->from.layout, g);
+    *view = goroutine_view_of(goroutines->from.layout, g);
     return true;
 }
 
@@ -419,16 +276,16 @@ static bool read_g(struct goroutines *goroutines, uint64_t address, struct g_vie
 static bool read_labels(struct goroutines *goroutines, const struct candidate *candidate,
                         const struct stack_labels **labels)
 {
-    struct g_view after;
+    struct goroutine_view after;
     const bool is_slice = goroutines->from.layout->minor >= 24;
 
     *labels = NULL;
     if (candidate->view.labels == 0)
         return true;
-    const bool ok = labels_read(goroutines->from.memory, candidate->view.labels, is_slice,
-                                &goroutines->labels);
+    const bool ok =
+        labels_read(goroutines->from.memory, candidate->view.labels, is_slice, &goroutines->labels);
     if (!read_g(goroutines, candidate->address, &after) ||
-        !stood_still(&candidate->view, &after))
+        !goroutine_stood_still(&candidate->view, &after))
         return false;
     if (ok && goroutines->labels.count > 0)
         *labels = stack_profile_add_labels(goroutines->profile, goroutines->labels.list,
@@ -442,23 +299,23 @@ enum look { LOOK_DONE, LOOK_MOVED, LOOK_FAILED };
 
 /* Records a goroutine that stood still, given its stack. */
 static enum look take(struct goroutines *goroutines, const struct candidate *candidate,
-                      enum g_kind kind, const unsigned char *bytes, size_t length,
+                      enum goroutine_kind kind, const unsigned char *bytes, size_t length,
                       bool *needs_more, struct error *err)
 {
-    const struct stack_copy copy = {.sp = sp_of(&candidate->view),
-                                    .pc = pc_of(&candidate->view),
-                                    .in_syscall = is_in_syscall(&candidate->view),
+    const struct stack_copy copy = {.sp = goroutine_sp(&candidate->view),
+                                    .pc = goroutine_pc(&candidate->view),
+                                    .in_syscall = goroutine_is_in_syscall(&candidate->view),
                                     .bytes = bytes,
                                     .length = length};
     const struct stack_labels *labels;
     size_t count = 0;
-    const enum stack_walk_end end = stack_walk(goroutines->from.functions, &copy, goroutines->pcs,
-                                               STACK_PCS_MAX, &count);
+    const enum stack_walk_end end =
+        stack_walk(goroutines->from.functions, &copy, goroutines->pcs, STACK_PCS_MAX, &count);
 
-    *needs_more = end == STACK_WALK_SHORT && length < stack_bytes(&candidate->view);
+    *needs_more = end == STACK_WALK_SHORT && length < goroutine_stack_bytes(&candidate->view);
     if (*needs_more)
         return LOOK_MOVED;
-    if (kind == G_KIND_FINALIZER && !runs_user_code(goroutines, count))
+    if (kind == GOROUTINE_KIND_FINALIZER && !runs_user_code(goroutines, count))
         return LOOK_DONE;
     /* A stack that ends in nothing was not what it seemed to be; the runtime shows what it has. */
     if (count == 0 || (end == STACK_WALK_SHORT && length == LONG_STACK_BYTES))
@@ -475,18 +332,18 @@ static enum look take(struct goroutines *goroutines, const struct candidate *can
 static enum look look_alone(struct goroutines *goroutines, struct candidate *candidate,
                             struct error *err)
 {
-    struct g_view after;
+    struct goroutine_view after;
     bool needs_more = false;
 
     if (!read_g(goroutines, candidate->address, &candidate->view))
         return LOOK_MOVED;
-    const struct g_view *view = &candidate->view;
-    if (!is_alive(view))
+    const struct goroutine_view *view = &candidate->view;
+    if (!goroutine_is_alive(view))
         return LOOK_DONE;
-    const enum g_kind kind = kind_of(goroutines, view);
-    if (kind == G_KIND_SYSTEM)
+    const enum goroutine_kind kind = goroutine_kind_of(goroutines->from.functions, view);
+    if (kind == GOROUTINE_KIND_SYSTEM)
         return LOOK_DONE;
-    uint64_t length = has_still_stack(view) ? stack_bytes(view) : 0;
+    uint64_t length = goroutine_has_still_stack(view) ? goroutine_stack_bytes(view) : 0;
     if (length == 0)
         return LOOK_MOVED;
     if (length > LONG_STACK_BYTES)
@@ -499,11 +356,11 @@ static enum look look_alone(struct goroutines *goroutines, struct candidate *can
     }
     unsigned char *again = goroutines->long_stack + LONG_STACK_BYTES;
     const struct memory_part parts[] = {
-        {sp_of(view), goroutines->long_stack, (size_t)length},
-        {sp_of(view), again, (size_t)length},
+        {goroutine_sp(view), goroutines->long_stack, (size_t)length},
+        {goroutine_sp(view), again, (size_t)length},
     };
     if (!memory_read_parts(goroutines->from.memory, parts, 2, NULL) ||
-        !read_g(goroutines, candidate->address, &after) || !stood_still(view, &after) ||
+        !read_g(goroutines, candidate->address, &after) || !goroutine_stood_still(view, &after) ||
         memcmp(goroutines->long_stack, again, (size_t)length) != 0)
         return LOOK_MOVED;
     return take(goroutines, candidate, kind, goroutines->long_stack, (size_t)length, &needs_more,
@@ -525,13 +382,13 @@ static bool look_again(struct goroutines *goroutines, struct candidate *candidat
                 attempt = ATTEMPTS; /* it will run on */
             break;
         }
-    if (!is_alive(&candidate->view))
+    if (!goroutine_is_alive(&candidate->view))
         return true;
-    switch (kind_of(goroutines, &candidate->view)) {
-    case G_KIND_USER:
+    switch (goroutine_kind_of(goroutines->from.functions, &candidate->view)) {
+    case GOROUTINE_KIND_USER:
         return record_running(goroutines, &candidate->view, err);
-    case G_KIND_FINALIZER: /* busy with something, its own or the user's: not known */
-    case G_KIND_SYSTEM:
+    case GOROUTINE_KIND_FINALIZER: /* busy with something, its own or the user's: not known */
+    case GOROUTINE_KIND_SYSTEM:
         break;
     }
     return true;
@@ -582,7 +439,7 @@ static bool read_windows(struct goroutines *goroutines, size_t count)
         unsigned char *into = look == 0 ? goroutines->stacks : goroutines->stacks_again;
         for (size_t i = 0; i < count; i++)
             if (goroutines->batch[i].window_bytes > 0)
-                parts[used++] = (struct memory_part){sp_of(&goroutines->batch[i].view),
+                parts[used++] = (struct memory_part){goroutine_sp(&goroutines->batch[i].view),
                                                      into + i * WINDOW_BYTES,
                                                      goroutines->batch[i].window_bytes};
     }
@@ -600,12 +457,13 @@ static size_t choose(struct goroutines *goroutines, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         struct candidate candidate = goroutines->batch[i];
-        candidate.view = view_of(goroutines->from.layout, goroutines->g_before + i * G_MAX_BYTES);
-        if (!is_alive(&candidate.view) ||
-            kind_of(goroutines, &candidate.view) == G_KIND_SYSTEM)
+        candidate.view =
+            goroutine_view_of(goroutines->from.layout, goroutines->g_before + i * G_MAX_BYTES);
+        if (!goroutine_is_alive(&candidate.view) ||
+            goroutine_kind_of(goroutines->from.functions, &candidate.view) == GOROUTINE_KIND_SYSTEM)
             continue;
         const uint64_t bytes =
-            has_still_stack(&candidate.view) ? stack_bytes(&candidate.view) : 0;
+            goroutine_has_still_stack(&candidate.view) ? goroutine_stack_bytes(&candidate.view) : 0;
         candidate.window_bytes = bytes < WINDOW_BYTES ? (size_t)bytes : WINDOW_BYTES;
         goroutines->batch[kept++] = candidate;
     }
@@ -617,18 +475,20 @@ static bool take_batch(struct goroutines *goroutines, size_t count, bool windows
 {
     for (size_t i = 0; i < count; i++) {
         struct candidate *candidate = &goroutines->batch[i];
-        const struct g_view after =
-            view_of(goroutines->from.layout, goroutines->g_after + i * G_MAX_BYTES);
+        const struct goroutine_view after =
+            goroutine_view_of(goroutines->from.layout, goroutines->g_after + i * G_MAX_BYTES);
         const unsigned char *stack = goroutines->stacks + i * WINDOW_BYTES;
         enum look look = LOOK_MOVED;
         bool needs_more = false;
 
-        if (windows_read && candidate->window_bytes > 0 && stood_still(&candidate->view, &after) &&
-            memcmp(stack, goroutines->stacks_again + i * WINDOW_BYTES, candidate->window_bytes) == 0)
-            look = take(goroutines, candidate, kind_of(goroutines, &candidate->view), stack,
+        if (windows_read && candidate->window_bytes > 0 &&
+            goroutine_stood_still(&candidate->view, &after) &&
+            memcmp(stack, goroutines->stacks_again + i * WINDOW_BYTES, candidate->window_bytes) ==
+                0)
+            look = take(goroutines, candidate,
+                        goroutine_kind_of(goroutines->from.functions, &candidate->view), stack,
                         candidate->window_bytes, &needs_more, err);
-        if (look == LOOK_FAILED ||
-            (look == LOOK_MOVED && !look_again(goroutines, candidate, err)))
+        if (look == LOOK_FAILED || (look == LOOK_MOVED && !look_again(goroutines, candidate, err)))
             return false;
     }
     return true;
@@ -641,8 +501,7 @@ static bool step_batch(struct goroutines *goroutines, struct error *err)
     size_t count = read_batch(goroutines, wanted);
 
     if (count == 0 && wanted > 0)
-        return error_set(err, ERROR_CORRUPT,
-                         "goroutines: their list at 0x%llx cannot be read",
+        return error_set(err, ERROR_CORRUPT, "goroutines: their list at 0x%llx cannot be read",
                          (unsigned long long)goroutines->table);
     goroutines->next += wanted;
     count = choose(goroutines, count);

@@ -3,9 +3,10 @@
  *   allgptr -> [g0 g1 g2 ...]   allglen of them; only grows, a g is never freed
  *   g: status, wait reason, stack bounds, sched.sp, sched.pc --> stack --pcsp--> pcs --> frames
  *
- * Each goroutine is one seqlock: g, stack, stack, g; whatever differs between the first and the second
- * look has moved, and is looked at again.  One that runs has its registers in a thread, where only
- * ptrace could see them: it is counted, without a stack.  There is no moment that all of them share.
+ * Each goroutine is one seqlock: g, stack, stack, g; whatever differs between the first and the
+ * second look has moved, and is looked at again.  One that runs has its registers in a thread,
+ * where only ptrace could see them: it is counted, without a stack.  There is no moment that all of
+ * them share.
  *
  * (type g, gobuf, src/runtime/runtime2.go; goroutineProfileWithLabels, mprof.go; isSystemGoroutine,
  * traceback.go: Go 1.19 to 1.27.)  Called between the beats of the sampler; one thread. */
