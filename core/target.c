@@ -10,6 +10,7 @@
 #include "core/goproc/exit_status.h"
 #include "core/goproc/go_process.h"
 #include "core/goproc/procfs.h"
+#include "core/goproc/profiling_switch.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -37,6 +38,8 @@ struct target {
     uint64_t oom_kills;                   /* when last looked at */
     uint64_t oom_kills_rose_at_ns;        /* 0: not since it was attached */
     uint64_t profile_generation;          /* of the process that [profile] is of */
+    bool enable_profiling; /* the config says so */
+    bool rate_written;     /* by us, into [process] */
     struct target_loss loss;
     bool has_loss;
     struct go_process *process; /* NULL unless it could be opened */
@@ -74,13 +77,13 @@ struct target *target_new(const struct target_context *context, const char *id, 
     return target;
 }
 
+static void detach(struct target *target);
+
 void target_free(struct target *target)
 {
     if (target == NULL)
         return;
-    go_process_close(target->process);
-    if (target->exit_fd != -1)
-        (void)close(target->exit_fd);
+    detach(target);
     if (target->has_loss)
         target_loss_release(&target->loss);
     snapshot_unref(target->snapshot);
@@ -174,8 +177,51 @@ static enum target_state state_of_error(enum error_code code)
     }
 }
 
+void target_enable_profiling(struct target *target, bool enable)
+{
+    target->enable_profiling = enable;
+}
+
+static void switch_profiling_on(struct target *target)
+{
+    struct error err;
+    if (!target->enable_profiling)
+        return;
+    if (!go_process_enable_profiling(target->process, &target->rate_written, &err))
+        log_warn(log_msg("heap profiling could not be enabled"), log_str("target", target->id),
+                 log_i64("pid", target->pid), log_str("reason", err.message));
+    else if (target->rate_written)
+        log_warn(log_msg("heap profiling enabled: runtime.MemProfileRate was written"),
+                 log_str("target", target->id), log_i64("pid", target->pid), log_i64("old", 0),
+                 log_i64("new", PROFILING_SWITCH_RATE));
+}
+
+/* As it was before, unless the program has set a rate of its own meanwhile, or is gone. */
+static void switch_profiling_back(struct target *target)
+{
+    struct error err;
+    bool written = false;
+    if (!target->rate_written)
+        return;
+    target->rate_written = false;
+    if (!go_process_restore_profiling(target->process, &written, &err)) {
+        if (err.code != ERROR_GONE)
+            log_error(log_msg("heap profiling could not be restored"),
+                      log_str("target", target->id), log_i64("pid", target->pid),
+                      log_str("reason", err.message));
+    } else if (written) {
+        log_warn(log_msg("heap profiling restored: runtime.MemProfileRate was written"),
+                 log_str("target", target->id), log_i64("pid", target->pid),
+                 log_i64("old", PROFILING_SWITCH_RATE), log_i64("new", 0));
+    } else {
+        log_info(log_msg("heap profiling left alone: the program has set a rate of its own"),
+                 log_str("target", target->id), log_i64("pid", target->pid));
+    }
+}
+
 static void close_process(struct target *target)
 {
+    switch_profiling_back(target);
     go_process_close(target->process);
     target->process = NULL;
 }
@@ -206,6 +252,7 @@ static void open_process(struct target *target, uint64_t now_monotonic_ns)
     if (target->process != NULL) {
         target->opening++;
         target->retry_pause_ns = 0;
+        switch_profiling_on(target);
         return;
     }
     const enum target_state state = state_of_error(err.code);

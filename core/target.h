@@ -45,6 +45,10 @@ uint64_t target_state_since_ns(const struct target *target); /* monotonic */
  * reason; a refused or unsupported process is tried again with growing pauses. */
 void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns);
 
+/* From the next attach on: switch heap profiling on in a process that has it off, and off again when it
+ * is let go of.  The one thing that is ever written into a target. */
+void target_enable_profiling(struct target *target, bool enable);
+
 /* Says why nothing is attached ("no process matches ..."); for configured targets. */
 void target_set_waiting(struct target *target, const char *reason, uint64_t now_monotonic_ns);
 

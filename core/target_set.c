@@ -113,13 +113,16 @@ static struct target *slot_for(struct target_set *set, const char *name, bool co
     return NULL;
 }
 
-static void attach(struct target_set *set, const char *name, pid_t pid, bool configured)
+static void attach(struct target_set *set, const struct config_target *entry, const char *name,
+                   pid_t pid)
 {
+    const bool configured = entry->kind != CONFIG_TARGET_DISCOVER;
     char safe[TARGET_ID_MAX_BYTES];
     copy_name(safe, name);
     struct target *target = slot_for(set, safe, configured);
     if (target == NULL)
         return;
+    target_enable_profiling(target, entry->enable_heap_profiling);
     target_attach(target, pid, set->now_monotonic_ns);
 }
 
@@ -169,7 +172,7 @@ static enum discover_verdict visit_discovered(struct target_set *set, pid_t pid,
         if (has_opted_out(set, pid))
             log_info(log_msg("process opted out"), log_i64("pid", pid), log_str("exe", path));
         else
-            attach(set, entry->name != NULL ? entry->name : base_name(path), pid, false);
+            attach(set, entry, entry->name != NULL ? entry->name : base_name(path), pid);
         break;
     }
     return DISCOVER_REMEMBER;
@@ -199,7 +202,7 @@ static enum discover_verdict visit(pid_t pid, uint64_t start_ticks, void *contex
 
     const struct config_target *entry = named_entry_of(set, exe);
     if (entry != NULL) {
-        attach(set, entry->name != NULL ? entry->name : base_name(exe), pid, true);
+        attach(set, entry, entry->name != NULL ? entry->name : base_name(exe), pid);
         return DISCOVER_REMEMBER;
     }
     if (!set->discovers && !go_finder_is_loader(exe))
@@ -213,7 +216,7 @@ static enum discover_verdict visit(pid_t pid, uint64_t start_ticks, void *contex
     }
     entry = found.through_loader ? named_entry_of(set, found.image) : NULL;
     if (entry != NULL) {
-        attach(set, entry->name != NULL ? entry->name : base_name(found.image), pid, true);
+        attach(set, entry, entry->name != NULL ? entry->name : base_name(found.image), pid);
         return DISCOVER_REMEMBER;
     }
     return visit_discovered(set, pid, exe, &found);
@@ -243,8 +246,10 @@ static void attach_configured_pids(struct target_set *set)
         char id[TARGET_ID_MAX_BYTES];
         copy_entry_id(id, entry);
         struct target *target = find_id(set, id);
-        if (target != NULL && target_get_state(target) == TARGET_WAITING)
-            target_attach(target, entry->pid, set->now_monotonic_ns);
+        if (target == NULL || target_get_state(target) != TARGET_WAITING)
+            continue;
+        target_enable_profiling(target, entry->enable_heap_profiling);
+        target_attach(target, entry->pid, set->now_monotonic_ns);
     }
 }
 

@@ -13,7 +13,9 @@ return {
         severity = "info",
         message = "runtime.MemProfileRate is 0: this program records no allocations; only its totals are known",
         advice = "Import net/http/pprof or runtime/pprof (the linker switches heap profiling off in programs that "
-          .. "cannot use it), and do not set runtime.MemProfileRate to 0. The default costs next to nothing.",
+          .. "cannot use it), and do not set runtime.MemProfileRate to 0; or, without a new build, set "
+          .. "enable_heap_profiling = true on this target in goprofd's config, which writes the rate into the "
+          .. "running process. The default rate costs next to nothing.",
       }
     end
   end,

@@ -44,6 +44,7 @@ struct config_target {
     const char *url;
     const char *const *exclude; /* globs, for discover */
     size_t exclude_count;
+    bool enable_heap_profiling; /* write runtime.MemProfileRate where it is 0 */
 };
 
 struct config_rule {

@@ -10,9 +10,10 @@
 
 enum { TARGETS_MAX = 1024, EXCLUDES_MAX = 256, GLOB_MAX_BYTES = 4095, PID_LARGEST = 4194304 };
 
-static const char *const target_keys[] = {"name", "pid", "exe", "url", "discover", "exclude"};
+static const char *const target_keys[] = {"name", "pid", "exe", "url", "discover", "exclude",
+                                          "enable_heap_profiling"};
 enum { TARGET_KEY_COUNT = sizeof(target_keys) / sizeof(target_keys[0]) };
-enum { KEY_NAME, KEY_PID, KEY_EXE, KEY_URL, KEY_DISCOVER, KEY_EXCLUDE };
+enum { KEY_NAME, KEY_PID, KEY_EXE, KEY_URL, KEY_DISCOVER, KEY_EXCLUDE, KEY_ENABLE };
 
 /* The members of one entry, by key; NULL where absent. */
 struct entry {
@@ -49,13 +50,15 @@ static bool split_entry(struct config_load *load, const struct config_node *node
             entry->values[member] = child->kind == NODE_NIL ? NULL : child;
         } else if (child->key == NULL) {
             config_problem_node(load, entry->key, child,
-                                "named members: name, pid, exe, discover, exclude");
+                                "named members: name, pid, exe, discover, exclude, "
+                                "enable_heap_profiling");
             ok = false;
         } else {
             char key[128];
             (void)snprintf(key, sizeof(key), "%s.%.80s", entry->key, child->key);
             config_problem_unknown(load, key,
-                                   "unknown key; known: name, pid, exe, discover, exclude",
+                                   "unknown key; known: name, pid, exe, discover, exclude, "
+                                   "enable_heap_profiling",
                                    child->key, target_keys, TARGET_KEY_COUNT);
             ok = false;
         }
@@ -138,6 +141,20 @@ static bool set_exclude(struct config_load *load, const struct entry *entry,
     return true;
 }
 
+static bool set_enable(struct config_load *load, const struct entry *entry,
+                       struct config_target *target)
+{
+    const struct config_node *enable = entry->values[KEY_ENABLE];
+    if (enable == NULL)
+        return true;
+    if (enable->kind != NODE_BOOL) {
+        report(load, entry, KEY_ENABLE, "true or false");
+        return false;
+    }
+    target->enable_heap_profiling = enable->boolean;
+    return true;
+}
+
 static bool set_pid(struct config_load *load, const struct entry *entry,
                     struct config_target *target)
 {
@@ -212,6 +229,7 @@ static bool set_target(struct config_load *load, const struct config_node *node,
     else
         ok = set_discover(load, &entry, target) && ok;
     ok = set_name(load, &entry, target) && ok;
+    ok = set_enable(load, &entry, target) && ok;
     return set_exclude(load, &entry, target) && ok;
 }
 

@@ -35,6 +35,7 @@
 #include "core/goproc/pclntab.h"
 #include "core/goproc/pod.h"
 #include "core/goproc/procfs_file.h"
+#include "core/goproc/profiling_switch.h"
 #include "core/goproc/stack_source.h"
 #include "core/goproc/stripped.h"
 #include "core/goproc/symbol_checks.h"
@@ -526,6 +527,33 @@ void go_process_stack_source(struct go_process *process, struct stack_source *so
 bool go_process_is_alive(const struct go_process *process, struct error *err)
 {
     return check_alive(process, err);
+}
+
+/* ---- the switch ---- */
+
+static bool set_rate(struct go_process *process, int64_t from, int64_t to, bool *written,
+                     struct error *err)
+{
+    *written = false;
+    if (process->core != NULL)
+        return error_set(err, ERROR_USAGE, "a core file is not written to");
+    return check_alive(process, err) &&
+           profiling_switch_set(&process->memory, process->pid,
+                                process->symbols.address[SYMBOL_MEM_PROFILE_RATE], from, to,
+                                written, err);
+}
+
+bool go_process_enable_profiling(struct go_process *process, bool *written, struct error *err)
+{
+    *written = false;
+    return symbol_checks_run(&process->memory, process->layout, &process->module,
+                             &process->symbols, err) &&
+           set_rate(process, 0, PROFILING_SWITCH_RATE, written, err);
+}
+
+bool go_process_restore_profiling(struct go_process *process, bool *written, struct error *err)
+{
+    return set_rate(process, PROFILING_SWITCH_RATE, 0, written, err);
 }
 
 int go_process_exit_fd(const struct go_process *process)

@@ -55,6 +55,14 @@ void go_process_stack_source(struct go_process *process, struct stack_source *so
 /* Whether it is still the process that was opened, running the same program; else ERROR_GONE. */
 bool go_process_is_alive(const struct go_process *process, struct error *err) GOPROFD_MUST_CHECK;
 
+/* Switches heap profiling on if it is off (MemProfileRate 0), and off again if it still is as the former
+ * left it: the only write there ever is (profiling_switch.h).  On only after all variables were checked
+ * for plausible values.  [*written] tells whether anything was. */
+bool go_process_enable_profiling(struct go_process *process, bool *written,
+                                 struct error *err) GOPROFD_MUST_CHECK;
+bool go_process_restore_profiling(struct go_process *process, bool *written,
+                                  struct error *err) GOPROFD_MUST_CHECK;
+
 /* A descriptor that polls readable when the process exits, or -1; stays the process's. */
 int go_process_exit_fd(const struct go_process *process);
 

@@ -92,7 +92,8 @@ Test(config_targets, refuses_values_that_cannot_be)
 Test(config_targets, names_a_near_miss_of_a_member)
 {
     assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, NUMBER("pid", 5), STRING("nmae", "x")))),
-                   "targets[1].nmae: unknown key; known: name, pid, exe, discover, exclude; did you "
+                   "targets[1].nmae: unknown key; known: name, pid, exe, discover, exclude, "
+                     "enable_heap_profiling; did you "
                    "mean name?");
 }
 
@@ -158,5 +159,27 @@ Test(config_rules, refuses_tables_nested_without_end)
     struct outcome outcome = outcome_of_tree(&root);
     cr_assert_eq(outcome.count, 1, "%s", outcome.problems);
     cr_assert_not_null(strstr(outcome.problems, "nested at most 8 deep"));
+    outcome_release(&outcome);
+}
+
+Test(config_targets, enable_heap_profiling_only_where_they_say_so)
+{
+    struct outcome outcome = outcome_of_tree(ROOT(TABLE(
+        "targets",
+        ITEM_TABLE(1, STRING("exe", "api"), BOOLEAN("enable_heap_profiling", true)),
+        ITEM_TABLE(2, STRING("exe", "web"), BOOLEAN("enable_heap_profiling", false)),
+        ITEM_TABLE(3, BOOLEAN("discover", true)))));
+    cr_assert_eq(outcome.count, 0, "%s", outcome.problems);
+    cr_assert(outcome.config->targets[0].enable_heap_profiling);
+    cr_assert_not(outcome.config->targets[1].enable_heap_profiling);
+    cr_assert_not(outcome.config->targets[2].enable_heap_profiling);
+    outcome_release(&outcome);
+    outcome = outcome_of_tree(ROOT(TABLE(
+        "targets",
+        ITEM_TABLE(1, STRING("exe", "api"), STRING("enable_heap_profiling", "yes")))));
+    cr_assert_eq(outcome.count, 1);
+    cr_assert_not_null(strstr(outcome.problems,
+                              "targets[1].enable_heap_profiling: found \"yes\"; allowed: true or false"),
+                       "%s", outcome.problems);
     outcome_release(&outcome);
 }
