@@ -78,7 +78,8 @@ struct made_function {
     uint64_t entry;
     const char *name;
     uint32_t start_line;
-    uint32_t pcfile, pcln, inline_index; /* offsets into pctab */
+    uint32_t pcsp, pcfile, pcln, inline_index; /* offsets into pctab */
+    unsigned char flags;
     uint32_t inline_tree;                /* offset from gofunc; UINT32_MAX: none */
 };
 
@@ -86,11 +87,12 @@ static void put_function(struct pclntab_image *image, const struct go_layout *la
                          const struct made_function *function)
 {
     unsigned char fixed[64] = {0};
-    uint32_t words[] = {(uint32_t)(function->entry - PC_MALLOCGC), name_offset(function->name), 0, 0, 0,
+    uint32_t words[] = {(uint32_t)(function->entry - PC_MALLOCGC), name_offset(function->name), 0, 0, function->pcsp,
                         function->pcfile, function->pcln, 3, 0};
     memcpy(fixed, words, sizeof(words));
     if (layout->func_start_line != GO_LAYOUT_ABSENT)
         memcpy(fixed + layout->func_start_line, &function->start_line, 4);
+    fixed[layout->func_id + 1] = function->flags;
     fixed[layout->func_id + 3] = 4; /* nfuncdata */
     put(image, fixed, layout->func_fixed_bytes);
     put_u32(image, 0);
@@ -143,13 +145,18 @@ void pclntab_image_make(struct pclntab_image *image, const struct go_layout *lay
     struct made_function functions[] = {
         {.entry = PC_MALLOCGC, .name = "runtime.mallocgc", .start_line = 8, .inline_tree = UINT32_MAX},
         {.entry = PC_LEAK, .name = "main.leak", .start_line = 99, .inline_tree = 0},
-        {.entry = PC_GOEXIT, .name = "runtime.goexit", .start_line = 1, .inline_tree = UINT32_MAX},
+        {.entry = PC_GOEXIT, .name = "runtime.goexit", .start_line = 1, .inline_tree = UINT32_MAX, .flags = 1},
         {.entry = PC_MAP, .name = "main.Map[go.shape.int]", .start_line = 4, .inline_tree = 64},
     };
     uint32_t malloc_file = put_runs(image, pctab, (const struct run[]){{0, 0x100}, {0, 0}});
     uint32_t main_file = put_runs(image, pctab, (const struct run[]){{1, 0x200}, {0, 0}});
     functions[0].pcfile = functions[2].pcfile = malloc_file;
     functions[1].pcfile = functions[3].pcfile = main_file;
+    functions[0].pcsp =
+        put_runs(image, pctab, (const struct run[]){{PCSP_MALLOCGC, 0x100}, {0, 0}});
+    functions[1].pcsp = put_runs(image, pctab, (const struct run[]){{PCSP_LEAK, 0x200}, {0, 0}});
+    functions[2].pcsp = put_runs(image, pctab, (const struct run[]){{0, 0x100}, {0, 0}});
+    functions[3].pcsp = put_runs(image, pctab, (const struct run[]){{PCSP_MAP, 0x100}, {0, 0}});
     functions[0].pcln =
         put_runs(image, pctab, (const struct run[]){{10, 0x80}, {20, 0x100}, {0, 0}});
     functions[1].pcln = put_runs(

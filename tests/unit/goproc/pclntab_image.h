@@ -5,7 +5,9 @@
  *              +0x00 main.leak:100   +0x40 main.middle:200   +0x48 main.inner:300   +0x60 main.leak:101
  *   0x401300 runtime.goexit       line 1
  *   0x401400 main.Map[go.shape.int]  line 5, inlines main.Map[go.shape.string] at +0x10..+0x20
- *   0x401500 (end) */
+ *   0x401500 (end)
+ *
+ * Frames take PCSP_... bytes of stack; runtime.goexit is the top of each. */
 #ifndef GOPROFD_TESTS_PCLNTAB_IMAGE_H
 #define GOPROFD_TESTS_PCLNTAB_IMAGE_H
 
@@ -17,7 +19,7 @@
 struct elf_file;
 struct go_layout;
 
-enum { PCLNTAB_IMAGE_MAX_BYTES = 4096 };
+enum { PCLNTAB_IMAGE_MAX_BYTES = 4096, PCSP_MALLOCGC = 0x18, PCSP_LEAK = 0x28, PCSP_MAP = 8 };
 #define PCLNTAB_IMAGE_ADDRESS UINT64_C(0x500000)
 #define PC_MALLOCGC UINT64_C(0x401000)
 #define PC_LEAK UINT64_C(0x401100)
