@@ -29,6 +29,7 @@
 #include "core/goproc/go_program.h"
 #include "core/goproc/heap_stats.h"
 #include "core/goproc/image_copy.h"
+#include "core/goproc/image_mark.h"
 #include "core/goproc/layout_dwarf.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
@@ -50,7 +51,8 @@ struct go_process {
     pid_t pid;
     struct procfs_identity identity;
     int exit_fd; /* pidfd, or -1 on kernels without */
-    int mem_fd;
+    int mem_fd;              /* or -1 where that takes more rights than reading memory */
+    struct image_mark mark; /* without mem_fd: tells an exec */
     struct core_file *core; /* it is over, and this is what is left; NULL: a live process */
     struct go_program program;
     char go_version[BUILDINFO_VERSION_MAX_BYTES + 1];
@@ -80,6 +82,16 @@ struct go_process {
     struct pod pod;
 };
 
+static bool same_image(const struct go_process *process, struct error *err)
+{
+    struct image_mark now;
+    if (image_mark_read(&process->fs, process->pid, &now) &&
+        now.start_ticks == process->mark.start_ticks && now.places == process->mark.places)
+        return true;
+    return error_set(err, ERROR_GONE, "process %d has exited or was replaced by exec",
+                     (int)process->pid);
+}
+
 /* Whether the process is still the one that was opened, running the same image. */
 static bool check_alive(const struct go_process *process, struct error *err)
 {
@@ -99,6 +111,8 @@ static bool check_alive(const struct go_process *process, struct error *err)
             return error_set(err, ERROR_GONE, "pid %d now names another process",
                              (int)process->pid);
     }
+    if (process->mem_fd == -1)
+        return same_image(process, err);
     ssize_t got = pread(process->mem_fd, &byte, 1,
                         (off_t)process->symbols.address[SYMBOL_MPROF_CYCLE]);
     if (got != 1)
@@ -113,6 +127,17 @@ static bool set_denied(const struct go_process *process, struct error *err)
 {
     procfs_explain_denied(&process->fs, process->pid, err);
     return false;
+}
+
+/* CAP_SYS_PTRACE lets us read memory, but without being root not open that file. */
+static bool open_without_mem(struct go_process *process, struct error *err)
+{
+    char byte;
+    if (!image_mark_read(&process->fs, process->pid, &process->mark) ||
+        !memory_open_process(&process->memory, process->pid, err) ||
+        !memory_read(&process->memory, process->mark.code, &byte, 1, err))
+        return set_denied(process, err);
+    return true;
 }
 
 static bool open_identity(struct go_process *process, struct error *err)
@@ -134,7 +159,7 @@ static bool open_identity(struct go_process *process, struct error *err)
     process->mem_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (process->mem_fd == -1) {
         if (errno == EACCES || errno == EPERM)
-            return set_denied(process, err);
+            return open_without_mem(process, err);
         return procfs_pid_error(&process->fs, process->pid, "mem", errno, err);
     }
     if (!procfs_identity_read(&process->fs, process->pid, &again, err))
@@ -388,7 +413,7 @@ struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct er
         open_facts(process, &cause) && check_alive(process, &cause))
         return process;
 
-    if (cause.code == ERROR_DENIED && process->mem_fd != -1)
+    if (cause.code == ERROR_DENIED && process->memory.source_ != NULL)
         set_denied(process, &cause);
     error_set(err, cause.code, "%s", cause.message);
     go_process_close(process);

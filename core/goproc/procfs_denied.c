@@ -6,6 +6,8 @@
 #include "core/goproc/procfs.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,6 +69,18 @@ static int read_credentials(const struct procfs *fs, const char *who, struct cre
         found->user_namespace[length > 0 ? length : 0] = '\0';
     }
     return failed;
+}
+
+bool procfs_is_hidden(const struct procfs *fs, pid_t pid)
+{
+    char relative[32];
+    char path[PROCFS_PATH_MAX_BYTES];
+    struct stat status;
+    const bool live = fs->root == NULL || fs->root[0] == '\0' || strcmp(fs->root, "/") == 0;
+    (void)snprintf(relative, sizeof(relative), "proc/%d", (int)pid);
+    /* Signals are not subject to hidepid: "not permitted" means that it is there. */
+    return live && procfs_path(fs, path, relative) && stat(path, &status) == -1 &&
+           errno == ENOENT && kill(pid, 0) == -1 && errno == EPERM;
 }
 
 static uint64_t yama_scope(const struct procfs *fs)
@@ -184,11 +198,41 @@ static void explain_privileged(const struct procfs *fs, pid_t pid, const struct 
                               "confines goprofd or it");
 }
 
+/* The kernel would let us look at the process, but its file lets only others read it. */
+static bool explain_closed_file(const struct procfs *fs, pid_t pid, struct error *err)
+{
+    char relative[48];
+    char path[PROCFS_PATH_MAX_BYTES];
+    char file[PROCFS_PATH_MAX_BYTES];
+
+    (void)snprintf(relative, sizeof(relative), "proc/%d/exe", (int)pid);
+    if (!procfs_path(fs, path, relative))
+        return false;
+    const ssize_t length = readlink(path, file, sizeof(file) - 1);
+    if (length <= 0)
+        return false;
+    file[length] = '\0';
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    const int cause = errno;
+    if (fd != -1)
+        (void)close(fd);
+    if (fd != -1 || cause != EACCES)
+        return false;
+    const char *name = strrchr(file, '/');
+    (void)error_set(err, ERROR_DENIED,
+                    "the executable of pid %d, %.40s, may not be read by uid %ld: allow it (chmod "
+                    "a+r), or setcap cap_sys_ptrace,cap_dac_read_search+ep on goprofd",
+                    (int)pid, name == NULL ? file : name + 1, (long)geteuid());
+    return true;
+}
+
 void procfs_explain_denied(const struct procfs *fs, pid_t pid, struct error *err)
 {
     struct credentials self;
     struct credentials target;
     char who[16];
+    if (explain_closed_file(fs, pid, err))
+        return;
     (void)snprintf(who, sizeof(who), "%d", (int)pid);
 
     const int failed = read_credentials(fs, who, &target);

@@ -59,6 +59,11 @@ bool procfs_pid_error(const struct procfs *fs, pid_t pid, const char *name, int 
     switch (errno_value) {
     case ENOENT:
     case ESRCH:
+        if (procfs_is_hidden(fs, pid))
+            return error_set(err, ERROR_DENIED,
+                             "pid %d is hidden from goprofd: /proc is mounted with hidepid: remount "
+                             "it without, or run goprofd as the same user or with CAP_SYS_PTRACE",
+                             (int)pid);
         return error_set(err, ERROR_GONE, "pid %d: no such process", (int)pid);
     case EACCES:
     case EPERM:

@@ -33,6 +33,9 @@ bool procfs_load_pid(const struct procfs *fs, pid_t pid, const char *name, struc
 bool procfs_pid_error(const struct procfs *fs, pid_t pid, const char *name, int errno_value,
                       struct error *err);
 
+/* procfs_denied.c: whether [pid] exists although /proc does not show it (hidepid). */
+bool procfs_is_hidden(const struct procfs *fs, pid_t pid);
+
 /* What follows [key] in the line of [text] that starts with it, blanks skipped; or NULL. */
 const char *procfs_line(const char *text, const char *key);
 

@@ -142,3 +142,11 @@ Test(procfs_denied, no_proc_to_look_into)
     procfs_explain_denied(&tree.fs, 41, &err);
     assert_words(err, "/proc/self/status cannot be read", "mount /proc");
 }
+
+Test(procfs_denied, does_not_blame_the_file_where_it_may_be_read)
+{
+    proc_tree_process(&tree, 41, 100, "x", "x");
+    const struct error err = explain((struct who){.uid = 1000, .gid = 1000, .permitted = NO_CAPS, .effective = NO_CAPS},
+                                     (struct who){.uid = 0, .gid = 0, .permitted = NO_CAPS, .effective = NO_CAPS});
+    cr_assert_null(strstr(err.message, "executable"), "%s", err.message);
+}
