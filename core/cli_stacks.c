@@ -72,8 +72,8 @@ static const struct stack_profile *read_stacks(const struct stacks_arguments *ar
     go_process_stack_source(process, &source);
     struct stack_reading *reading =
         stack_reading_begin(&source, arguments->kind, clock_realtime_ns(), err);
-    bool ok = reading != NULL &&
-              stack_reading_step(reading, UINT64_MAX, &profile, err) == READING_DONE;
+    bool ok =
+        reading != NULL && stack_reading_step(reading, UINT64_MAX, &profile, err) == READING_DONE;
     stack_reading_free(reading);
     /* Whatever was read counts only if it was read from this process. */
     if (ok)
@@ -95,9 +95,8 @@ static bool write_stacks(const struct stacks_arguments *arguments,
               : arguments->debug == '1' ? stack_write_text(profile, &body, err)
                                         : stack_write_goroutines(profile, &body, err);
     if (ok)
-        ok = arguments->path != NULL
-                 ? cli_write_file(arguments->path, &body, err)
-                 : cli_write_all(STDOUT_FILENO, body.data, body.length, err);
+        ok = arguments->path != NULL ? cli_write_file(arguments->path, &body, err)
+                                     : cli_write_all(STDOUT_FILENO, body.data, body.length, err);
     buffer_release(&body);
     return ok;
 }

@@ -88,8 +88,7 @@ void profile_jobs_free(struct profile_jobs *jobs)
     free(jobs);
 }
 
-void profile_jobs_add(struct profile_jobs *jobs, struct message *message,
-                      uint64_t now_monotonic_ns)
+void profile_jobs_add(struct profile_jobs *jobs, struct message *message, uint64_t now_monotonic_ns)
 {
     struct profile_job *job = job_of(message);
     if (jobs->count == PROFILE_JOBS_MAX) {
@@ -153,8 +152,7 @@ static enum reading_step work_on(struct profile_job *job, struct target_set *tar
     return step;
 }
 
-void profile_jobs_work(struct profile_jobs *jobs, struct target_set *targets,
-                       uint64_t deadline_ns)
+void profile_jobs_work(struct profile_jobs *jobs, struct target_set *targets, uint64_t deadline_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
     while (jobs->oldest != NULL && now_ns < deadline_ns) {

@@ -1,4 +1,5 @@
-/* stacks.c - /debug/pprof/{goroutine,block,mutex,threadcreate}: profiles that are read when asked for.
+/* stacks.c - /debug/pprof/{goroutine,block,mutex,threadcreate}: profiles that are read when asked
+ * for.
  *
  *   loop:    handler --> wiring.read_stacks --> sampler, between its beats
  *   sampler: stacks_read() --> the loop's port
@@ -99,8 +100,7 @@ static void respond(h2o_req_t *req, void *content)
 }
 
 /* On the sampler's thread. */
-static void stacks_read(void *context, const struct stack_profile *profile,
-                        const struct error *err)
+static void stacks_read(void *context, const struct stack_profile *profile, const struct error *err)
 {
     struct stacks_wait *wait = context;
     wait->profile = profile;

@@ -30,7 +30,8 @@ enum {
     STEP_RECORDS = 256,      /* between two looks at the clock */
     SETTLE_PASSES = 3,
     SETTLE_PARTS = 512,
-    OLD_MUTEX_MINOR = 19, /* the last that multiplies by the rate when it is asked, not when it counts */
+    OLD_MUTEX_MINOR =
+        19, /* the last that multiplies by the rate when it is asked, not when it counts */
 };
 
 /* Of one record: what changes. */
@@ -200,8 +201,7 @@ static bool read_bucket(struct contention *contention, struct error *err)
     if (u64_at(bucket, HEADER_TYPE) != type || nstk > CALL_STACK_PCS_MAX)
         return error_set(err, ERROR_CORRUPT, "the bucket at 0x%llx has type %llu and %llu pcs",
                          (unsigned long long)address,
-                         (unsigned long long)u64_at(bucket, HEADER_TYPE),
-                         (unsigned long long)nstk);
+                         (unsigned long long)u64_at(bucket, HEADER_TYPE), (unsigned long long)nstk);
     contention->next = u64_at(bucket, HEADER_ALLNEXT);
     const size_t rest = (size_t)nstk * 8 + RECORD_BYTES;
     struct waiting_site site = {.record_address = address + HEADER_BYTES + nstk * 8};

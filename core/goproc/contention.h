@@ -19,8 +19,8 @@ struct contention;
 
 enum { CONTENTION_RECORDS_MAX = 100000 };
 
-/* [kind]: STACK_BLOCK or STACK_MUTEX.  NULL: ERROR_UNSUPPORTED if a variable that it takes is not known,
- * or the failure to read. */
+/* [kind]: STACK_BLOCK or STACK_MUTEX.  NULL: ERROR_UNSUPPORTED if a variable that it takes is not
+ * known, or the failure to read. */
 struct contention *contention_begin(const struct stack_source *source, enum stack_kind kind,
                                     size_t records_max, uint64_t taken_realtime_ns,
                                     struct error *err);

@@ -79,11 +79,11 @@ static bool read_slice(struct memory *memory, uint64_t address, struct labels *l
     const uint64_t count = word(header + 8);
     if (count > STACK_LABELS_MAX || count > word(header + 16))
         return false;
-    if (count > 0 &&
-        !memory_read(memory, word(header), pairs, (size_t)count * PAIR_BYTES, NULL))
+    if (count > 0 && !memory_read(memory, word(header), pairs, (size_t)count * PAIR_BYTES, NULL))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (!add_pair(memory, pairs + i * PAIR_BYTES, pairs + i * PAIR_BYTES + STRING_BYTES, labels))
+        if (!add_pair(memory, pairs + i * PAIR_BYTES, pairs + i * PAIR_BYTES + STRING_BYTES,
+                      labels))
             return false;
     return true;
 }
@@ -93,8 +93,7 @@ static bool read_chain(struct memory *memory, uint64_t address, struct labels *l
 {
     for (int link = 0; address != 0; link++) {
         unsigned char bucket[BUCKET_BYTES];
-        if (link == BUCKET_CHAIN_MAX ||
-            !memory_read(memory, address, bucket, sizeof(bucket), NULL))
+        if (link == BUCKET_CHAIN_MAX || !memory_read(memory, address, bucket, sizeof(bucket), NULL))
             return false;
         for (size_t i = 0; i < BUCKET_CELLS; i++)
             if (bucket[i] >= TOPHASH_FIRST_USED &&
@@ -132,13 +131,12 @@ static bool read_map(struct memory *memory, uint64_t address, struct labels *lab
     const uint64_t old = word(hmap + HMAP_OLD_BUCKETS);
     if (log2 > HMAP_B_MAX || word(hmap + HMAP_COUNT) > STACK_LABELS_MAX)
         return false;
-    /* A map that was still growing when it was last written keeps its old buckets; what has moved out
-     * of them is marked by a tophash below the used ones. */
+    /* A map that was still growing when it was last written keeps its old buckets; what has moved
+     * out of them is marked by a tophash below the used ones. */
     const unsigned old_log2 =
         (hmap[HMAP_FLAGS] & HMAP_SAME_SIZE_GROW) != 0 || log2 == 0 ? log2 : log2 - 1;
     return read_buckets(memory, word(hmap + HMAP_BUCKETS), log2, labels) &&
-           read_buckets(memory, old, old_log2, labels) &&
-           labels->count == word(hmap + HMAP_COUNT);
+           read_buckets(memory, old, old_log2, labels) && labels->count == word(hmap + HMAP_COUNT);
 }
 
 bool labels_read(struct memory *memory, uint64_t address, bool is_slice, struct labels *labels)

@@ -1,7 +1,7 @@
 /* stack_reading.h - one profile on demand, whatever its kind, read in slices of time.
  *
- * Begun by the sampler or a one-shot command for a process that is open; stepped until it is done, on
- * the thread that owns the process, which checks that it is alive in between. */
+ * Begun by the sampler or a one-shot command for a process that is open; stepped until it is done,
+ * on the thread that owns the process, which checks that it is alive in between. */
 #ifndef GOPROFD_GOPROC_STACK_READING_H
 #define GOPROFD_GOPROC_STACK_READING_H
 

@@ -194,8 +194,8 @@ enum stack_walk_end stack_walk(struct pclntab *table, const struct stack_copy *s
 
 /* Stored stacks. */
 
-/* The implied pc after [at] in the inlining of [function], unless what follows in the record is that
- * very pc; 0: none. */
+/* The implied pc after [at] in the inlining of [function], unless what follows in the record is
+ * that very pc; 0: none. */
 static uint64_t implied_pc(struct pclntab *table, const struct pclntab_function *function,
                            uint64_t at, bool more, uint64_t next_stored)
 {

@@ -1,11 +1,12 @@
-/* stack_walk.h - from a copy of a goroutine's stack to the pcs that the runtime itself would record.
+/* stack_walk.h - from a copy of a goroutine's stack to the pcs that the runtime itself would
+ * record.
  *
  *   high  | ... | return address | frame of f | return address | frame of g |  low
  *                                             ^ sp + pcsp(pc) of g          ^ sp, pc
  *
- * Follows src/runtime/traceback.go (gentraceback up to Go 1.20, unwinder and tracebackPCs from 1.21)
- * and Frames.Next of symtab.go.  The stack is input: every address is checked against the copy.
- * Pure, but for the function tables' cache; one thread. */
+ * Follows src/runtime/traceback.go (gentraceback up to Go 1.20, unwinder and tracebackPCs
+ * from 1.21) and Frames.Next of symtab.go.  The stack is input: every address is checked against
+ * the copy. Pure, but for the function tables' cache; one thread. */
 #ifndef GOPROFD_GOPROC_STACK_WALK_H
 #define GOPROFD_GOPROC_STACK_WALK_H
 
@@ -21,7 +22,7 @@ enum { STACK_WALK_PHYSICAL_MAX = 2048 }; /* frames walked, shown or not */
 struct stack_copy {
     uint64_t sp;
     uint64_t pc;
-    bool in_syscall; /* pc and sp are those saved by entersyscall */
+    bool in_syscall;            /* pc and sp are those saved by entersyscall */
     const unsigned char *bytes; /* at address [sp] */
     size_t length;
 };
@@ -37,8 +38,8 @@ enum stack_walk_end {
 enum stack_walk_end stack_walk(struct pclntab *table, const struct stack_copy *stack, uint64_t *pcs,
                                size_t capacity, size_t *count);
 
-/* Stored pcs of a block or mutex record to one pc for each logical frame: from Go 1.23 on a record mixes
- * logical pcs and plain return addresses, and runtime.CallersFrames tells them apart. */
+/* Stored pcs of a block or mutex record to one pc for each logical frame: from Go 1.23 on a record
+ * mixes logical pcs and plain return addresses, and runtime.CallersFrames tells them apart. */
 size_t stack_walk_expand(struct pclntab *table, const uint64_t *stored, size_t stored_count,
                          uint64_t *pcs, size_t capacity);
 

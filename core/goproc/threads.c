@@ -1,7 +1,7 @@
 /* threads.c - walks the runtime's list of threads.
  *
- * Called by stack_reading.c.  A thread that ends is taken out of the list and its m freed, so that a
- * link may lead nowhere: the profile is then partial. */
+ * Called by stack_reading.c.  A thread that ends is taken out of the list and its m freed, so that
+ * a link may lead nowhere: the profile is then partial. */
 #include "core/goproc/threads.h"
 
 #include <stddef.h>

@@ -67,8 +67,7 @@ static bool rate_since(uint64_t start_ticks, uint64_t start_ns, uint64_t *rate)
     if (start_ticks == 0 || now_ticks <= start_ticks || now_ns < start_ns ||
         now_ns - start_ns < MEASURE_MIN_NS)
         return false;
-    const double per_second =
-        (double)(now_ticks - start_ticks) * 1e9 / (double)(now_ns - start_ns);
+    const double per_second = (double)(now_ticks - start_ticks) * 1e9 / (double)(now_ns - start_ns);
     if (per_second > (double)RATE_MAX)
         return false;
     *rate = (uint64_t)per_second;

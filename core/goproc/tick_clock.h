@@ -6,7 +6,8 @@
  *   runtime.ticks.start*         since its start, by the runtime's own formula (Go 1.22 on)
  *   our own look at the counter  since the process was opened, if the counter's rate is constant
  *
- * (type ticksType, src/runtime/runtime.go, Go 1.19 to 1.27.)  Otherwise it is not known, and not guessed. */
+ * (type ticksType, src/runtime/runtime.go, Go 1.19 to 1.27.)  Otherwise it is not known, and not
+ * guessed. */
 #ifndef GOPROFD_GOPROC_TICK_CLOCK_H
 #define GOPROFD_GOPROC_TICK_CLOCK_H
 

@@ -23,7 +23,8 @@ struct frame;
 struct gzip_stream;
 struct mapping;
 
-/* Field numbers of github.com/google/pprof proto/profile.proto, as far as both writers need them. */
+/* Field numbers of github.com/google/pprof proto/profile.proto, as far as both writers need them.
+ */
 enum profile_field {
     PROFILE_SAMPLE_TYPE = 1,
     PROFILE_SAMPLE = 2,
@@ -62,8 +63,8 @@ struct encoder {
 /* On failure encoder_end() is still to be called. */
 bool encoder_begin(struct encoder *encoder, const struct encoder_input *input, bool compressed,
                    struct buffer *out, struct error *err) GOPROFD_MUST_CHECK;
-/* [ok]: everything before went well.  Writes the tables and the end of the file, releases all; on any
- * failure [out] is as long as before: half a profile is of no use to anyone. */
+/* [ok]: everything before went well.  Writes the tables and the end of the file, releases all; on
+ * any failure [out] is as long as before: half a profile is of no use to anyone. */
 bool encoder_end(struct encoder *encoder, bool ok, struct error *err) GOPROFD_MUST_CHECK;
 
 void encoder_value_type(struct encoder *encoder, enum profile_field field, const char *type,

@@ -33,8 +33,8 @@ static void write_comments(struct encoder *encoder, const struct stack_profile *
 static void write_head(struct encoder *encoder, const struct stack_profile *profile,
                        char running[static 128])
 {
-    const char *counted = stack_kind_is_contention(profile->kind) ? TEXT_CONTENTIONS
-                                                                  : stack_kind_name(profile->kind);
+    const char *counted =
+        stack_kind_is_contention(profile->kind) ? TEXT_CONTENTIONS : stack_kind_name(profile->kind);
 
     encoder_value_type(encoder, PROFILE_PERIOD_TYPE, counted, TEXT_COUNT);
     proto_put_u64(&encoder->chunk, PROFILE_PERIOD, 1);

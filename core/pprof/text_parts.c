@@ -24,7 +24,8 @@ void text_append_name(struct buffer *out, const char *text, size_t length)
     }
 }
 
-/* Columns that text_append_name() takes: one for each character, as a UTF-8 continuation has none. */
+/* Columns that text_append_name() takes: one for each character, as a UTF-8 continuation has none.
+ */
 static size_t text_name_columns(const char *text, size_t length)
 {
     size_t columns = 0;

@@ -39,7 +39,7 @@ struct stack_index {
     struct index_slot {
         uint64_t hash;
         size_t thing; /* pointer, or number of an entry + 1; 0: free */
-    } *slots;
+    } * slots;
     size_t slot_count; /* a power of two */
     size_t used;
 };
@@ -140,8 +140,8 @@ struct stack_profile *stack_profile_begin(enum stack_kind kind, struct site_tabl
     profile->stack_index_ = index_new();
     profile->entry_index_ = index_new();
     profile->label_index_ = index_new();
-    if (profile->arena_ == NULL || profile->stack_index_ == NULL ||
-        profile->entry_index_ == NULL || profile->label_index_ == NULL) {
+    if (profile->arena_ == NULL || profile->stack_index_ == NULL || profile->entry_index_ == NULL ||
+        profile->label_index_ == NULL) {
         stack_profile_discard(profile);
         return NULL;
     }
@@ -348,8 +348,9 @@ static int by_value(const void *a, const void *b)
     for (size_t i = 0; i < common; i++)
         if (left->stack->pcs[i] != right->stack->pcs[i])
             return left->stack->pcs[i] < right->stack->pcs[i] ? -1 : 1;
-    return left->stack->pc_count < right->stack->pc_count ? -1
-                                                          : left->stack->pc_count > right->stack->pc_count;
+    return left->stack->pc_count < right->stack->pc_count
+               ? -1
+               : left->stack->pc_count > right->stack->pc_count;
 }
 
 static void free_indexes(struct stack_profile *profile)

@@ -18,17 +18,17 @@
 #include "core/store/site.h"
 
 /*  identifier     name as in /debug/pprof/NAME */
-#define STACK_KINDS(X) \
-    X(GOROUTINE,    "goroutine") \
-    X(BLOCK,        "block") \
-    X(MUTEX,        "mutex") \
+#define STACK_KINDS(X)                                                                             \
+    X(GOROUTINE, "goroutine")                                                                      \
+    X(BLOCK, "block")                                                                              \
+    X(MUTEX, "mutex")                                                                              \
     X(THREADCREATE, "threadcreate")
 
 enum stack_kind {
 #define STACK_KINDS_DECLARE(id, name) STACK_##id,
     STACK_KINDS(STACK_KINDS_DECLARE)
 #undef STACK_KINDS_DECLARE
-    STACK_KIND_COUNT
+        STACK_KIND_COUNT
 };
 
 const char *stack_kind_name(enum stack_kind kind);
@@ -71,10 +71,10 @@ struct stack_labels {
 };
 
 struct stack_entry {
-    const struct stack *stack;          /* of no pcs for what has none that can be read */
-    const struct stack_labels *labels;  /* NULL: none */
-    int64_t values[STACK_VALUES];       /* count, or contentions and delay_ns */
-    int64_t cycles;                     /* the delay in ticks of the CPU's clock */
+    const struct stack *stack;         /* of no pcs for what has none that can be read */
+    const struct stack_labels *labels; /* NULL: none */
+    int64_t values[STACK_VALUES];      /* count, or contentions and delay_ns */
+    int64_t cycles;                    /* the delay in ticks of the CPU's clock */
 };
 
 struct goroutine {

@@ -1,4 +1,5 @@
-/* goroutines_read.c - goroutines of a made-up process: still ones, moving ones, and hostile lists. */
+/* goroutines_read.c - goroutines of a made-up process: still ones, moving ones, and hostile lists.
+ */
 #include "core/goproc/goroutines.h"
 
 #include <criterion/criterion.h>
@@ -15,7 +16,14 @@
 #include "core/store/stack_profile.h"
 #include "tests/unit/goproc/pclntab_image.h"
 
-enum { GS_MAX = 300, G_BYTES = 512, STACK_BYTES = 256, HEAP_BYTES = 4096, WAITING = 4, RUNNING = 2 };
+enum {
+    GS_MAX = 300,
+    G_BYTES = 512,
+    STACK_BYTES = 256,
+    HEAP_BYTES = 4096,
+    WAITING = 4,
+    RUNNING = 2
+};
 #define VARIABLES UINT64_C(0x700000)
 #define TABLE UINT64_C(0x710000)
 #define GS UINT64_C(0x800000)
@@ -65,7 +73,8 @@ static size_t target_read(void *context, const struct memory_part *parts, size_t
     size_t done = 0;
     for (size_t i = 0; i < count; i++) {
         if (target.moving < GS_MAX)
-            put(target.gs + target.moving * G_BYTES, GO_G_SCHED_PC, PC_LEAK + target.looks++ % 0x40);
+            put(target.gs + target.moving * G_BYTES, GO_G_SCHED_PC,
+                PC_LEAK + target.looks++ % 0x40);
         memory_open_image(&inner, &all);
         const size_t got =
             memory_read_some(&inner, parts[i].address, parts[i].into, parts[i].length, err);
@@ -249,11 +258,11 @@ Test(goroutines, with_absurd_labels_are_there_without_them_and_it_is_said)
 
 Test(goroutines, with_absurd_stacks_do_no_harm)
 {
-    put(add_goroutine(WAITING), GO_G_SCHED_SP, 1);               /* no address of a word */
-    put(add_goroutine(WAITING), GO_G_SCHED_SP, UINT64_MAX - 7);  /* above its stack */
-    put(add_goroutine(WAITING), GO_G_STACK_HI, UINT64_MAX);      /* without end */
-    put(add_goroutine(WAITING), GO_G_STACK_HI, STACKS << 4);     /* beyond what is mapped */
-    put(add_goroutine(WAITING), GO_G_SCHED_PC, 0x1234);          /* in no function */
+    put(add_goroutine(WAITING), GO_G_SCHED_SP, 1);              /* no address of a word */
+    put(add_goroutine(WAITING), GO_G_SCHED_SP, UINT64_MAX - 7); /* above its stack */
+    put(add_goroutine(WAITING), GO_G_STACK_HI, UINT64_MAX);     /* without end */
+    put(add_goroutine(WAITING), GO_G_STACK_HI, STACKS << 4);    /* beyond what is mapped */
+    put(add_goroutine(WAITING), GO_G_SCHED_PC, 0x1234);         /* in no function */
     put(add_goroutine(WAITING), layout->g_waitreason, 0xff);
     put(add_goroutine(WAITING), layout->g_startpc, 0);
     put(add_goroutine(WAITING), layout->g_gopc, UINT64_MAX);
@@ -267,8 +276,8 @@ Test(goroutines, in_a_list_that_holds_rubbish_are_read_all_the_same)
     add_goroutine(WAITING);
     add_goroutine(WAITING);
     add_goroutine(WAITING);
-    target.table[1] = 0x1235;             /* no address of a g */
-    target.table[2] = UINT64_C(1) << 60;  /* nothing there */
+    target.table[1] = 0x1235;            /* no address of a g */
+    target.table[2] = UINT64_C(1) << 60; /* nothing there */
     const struct stack_profile *profile = read_all();
     cr_expect_eq(profile->totals[0], 1);
     cr_expect(profile->partial);
@@ -314,8 +323,7 @@ Test(goroutines, are_read_in_slices_of_time)
                                         .stacks = stacks,
                                         .sites = sites};
     add_goroutine(WAITING);
-    struct goroutines *goroutines =
-        goroutines_begin(&source, &GOROUTINES_LIMITS_DEFAULT, 1, &err);
+    struct goroutines *goroutines = goroutines_begin(&source, &GOROUTINES_LIMITS_DEFAULT, 1, &err);
     cr_assert_eq(goroutines_step(goroutines, 0, &profile, &err), READING_MORE);
     cr_expect_null(profile);
     cr_assert_eq(goroutines_step(goroutines, UINT64_MAX, &profile, &err), READING_DONE);
