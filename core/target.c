@@ -402,6 +402,20 @@ static void count_read(struct board_counters *counters, const struct snapshot_va
                                   memory_order_relaxed);
 }
 
+/* Whether the process has given up its memory but not yet come to its end: a large one takes a while, and
+ * then it has no executable any more, which a process after exec() has. */
+static bool is_ending(const struct target *target)
+{
+    char exe[PROCFS_PATH_MAX_BYTES];
+    struct procfs_identity identity;
+    struct error err;
+    return !procfs_exe_read(target->context->procfs, target->pid, exe, &err) &&
+           err.code == ERROR_UNSUPPORTED &&
+           procfs_identity_read(target->context->procfs, target->pid, &identity, &err) &&
+           identity.start_ticks == target->start_ticks && identity.state != 'Z' &&
+           identity.state != 'X';
+}
+
 static void read_go(struct target *target, struct snapshot *building, uint64_t now_monotonic_ns)
 {
     struct error err = {.code = ERROR_NONE};
@@ -424,7 +438,8 @@ static void read_go(struct target *target, struct snapshot *building, uint64_t n
                                   memory_order_relaxed);
     if (err.code == ERROR_GONE) {
         struct error check;
-        close_process(target);
+        if (is_ending(target))
+            return; /* its pidfd, or the next beat, will say how */
         if (same_process_still(target, &check)) /* it has called exec: another program now */
             target_attach(target, target->pid, now_monotonic_ns);
         else

@@ -115,7 +115,10 @@ static json_t *wait_for_sidecar(const struct daemon *daemon)
             return sidecar;
         }
         globfree(&found);
-        cr_assert_lt(waited_ms, SOON_MS, "no capture");
+        if (waited_ms >= SOON_MS) {
+            char *log = process_output(&daemon->process);
+            cr_assert_fail("no capture; goprofd's log:\n%s", log);
+        }
         sleep_ms(50);
     }
 }
