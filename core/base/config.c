@@ -2,7 +2,7 @@
  *
  *   config_table.c     the options            config_problem.c  messages, near misses
  *   config_values.c    one value              config_units.c    "64MiB", "1h30m"
- *   config_targets.c, config_rules.c          the two tables that are more than a value */
+ *   config_targets.c, config_rules.c, ...     the tables that are more than a value */
 #include "core/base/config.h"
 
 #include "core/base/arena.h"
@@ -11,7 +11,30 @@
 
 #define CONFIG_MAX_BYTES ((size_t)16 << 20)
 
-enum { CONFIG_CHUNK_BYTES = 4096, KEYS_MAX = CONFIG_OPTION_COUNT + 2 };
+/* The keys that are more than a value. */
+static const struct config_part {
+    const char *key;
+    void (*set)(struct config_load *load, const struct config_node *node);
+} parts[] = {
+    {"targets", config_set_targets},
+    {"rules", config_set_rules},
+    {"notify", config_set_notify},
+};
+
+enum {
+    CONFIG_CHUNK_BYTES = 4096,
+    PART_COUNT = sizeof(parts) / sizeof(parts[0]),
+    KEYS_MAX = CONFIG_OPTION_COUNT + PART_COUNT,
+};
+
+static const struct config_part *find_part(const char *key)
+{
+    for (size_t i = 0; i < PART_COUNT; i++) {
+        if (strcmp(parts[i].key, key) == 0)
+            return &parts[i];
+    }
+    return NULL;
+}
 
 static const struct config_target discover_all[] = {{.kind = CONFIG_TARGET_DISCOVER}};
 
@@ -58,8 +81,8 @@ static size_t all_keys(const char *keys[KEYS_MAX])
     const struct config_option *options = config_options(&count);
     for (size_t i = 0; i < count; i++)
         keys[i] = options[i].key;
-    keys[count++] = "targets";
-    keys[count++] = "rules";
+    for (size_t i = 0; i < PART_COUNT; i++)
+        keys[count++] = parts[i].key;
     return count;
 }
 
@@ -84,7 +107,7 @@ static int compare_keys(const void *a, const void *b)
 
 static bool is_known_key(const char *key)
 {
-    return config_option_find(key) >= 0 || strcmp(key, "targets") == 0 || strcmp(key, "rules") == 0;
+    return config_option_find(key) >= 0 || find_part(key) != NULL;
 }
 
 /* In order of name: Lua's tables have none, and messages should not change from run to run. */
@@ -140,12 +163,11 @@ size_t config_apply(struct config *config, const struct config_node *root, const
         if (value != NULL)
             config_set_node(&load, i, options[i].key, value);
     }
-    const struct config_node *targets = find_member(root, "targets");
-    if (targets != NULL)
-        config_set_targets(&load, targets);
-    const struct config_node *rules = find_member(root, "rules");
-    if (rules != NULL)
-        config_set_rules(&load, rules);
+    for (size_t i = 0; i < PART_COUNT; i++) {
+        const struct config_node *part = find_member(root, parts[i].key);
+        if (part != NULL)
+            parts[i].set(&load, part);
+    }
     report_unknown_keys(&load, root);
     return load.problem_count;
 }
@@ -185,14 +207,14 @@ static void report_unknown_variable(struct config_load *load, const char *name, 
         config_problem(load, name, "%s", later);
         return;
     }
-    if (strcmp(key, "targets") == 0 || strcmp(key, "rules") == 0) {
+    if (find_part(key) != NULL) {
         config_problem(load, name, "%s has no form in the environment; set it in config.lua", key);
         return;
     }
     size_t count = 0;
     (void)config_options(&count);
     (void)all_keys(keys);
-    const char *nearest = config_near_miss(key, keys, count); /* without targets and rules */
+    const char *nearest = config_near_miss(key, keys, count); /* without the parts */
     char meant[ENV_NAME_MAX_BYTES] = "";
     if (nearest != NULL)
         to_case(meant, nearest, strlen(nearest), 'a', 'z', 'A' - 'a');

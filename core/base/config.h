@@ -53,6 +53,24 @@ struct config_rule {
     const struct config_node *params; /* NODE_TABLE of overrides (everything but `enabled`), or NULL */
 };
 
+enum config_notify_kind { CONFIG_NOTIFY_ALERTMANAGER, CONFIG_NOTIFY_WEBHOOK };
+
+/* One receiver of alerts.  Paths and texts are "" where not set. */
+struct config_notify {
+    enum config_notify_kind kind;
+    const char *name; /* unique; folder of its queue, word in logs */
+    const char *url;  /* Alertmanager: its base, without /api/v2/alerts */
+    unsigned severities;
+    bool send_resolved;
+    uint64_t resend_ns;  /* Alertmanager: firing alerts are told again this often */
+    uint64_t timeout_ns; /* of one request */
+    const char *bearer_token_file;
+    const char *basic_auth_file; /* holds user:password */
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+};
+
 /* severities as a bit set: 1 << enum severity */
 struct config {
     uint64_t sampling_interval_ms;
@@ -76,11 +94,16 @@ struct config {
     enum capture_on_exit profile_capture_on_exit;
     const char *rules_dir;
     const char *default_target; /* "": none */
+    const char *external_url;     /* "": that of metrics_listen_addr */
+    const char *notify_queue_dir; /* "": in memory */
+    uint64_t notify_queue_max_bytes;
     uint64_t http_threads;
     const struct config_target *targets; /* at least one: discover by default */
     size_t target_count;
     const struct config_rule *rules;
     size_t rule_count;
+    const struct config_notify *notify;
+    size_t notify_count;
     struct arena *arena_;
 };
 

@@ -44,8 +44,15 @@ void config_set_text(struct config_load *load, size_t index, const char *key, co
 /* config_targets.c, config_rules.c */
 void config_set_targets(struct config_load *load, const struct config_node *node);
 void config_set_rules(struct config_load *load, const struct config_node *node);
+void config_set_notify(struct config_load *load, const struct config_node *node); /* config_notify.c */
+
+/* Adds the severity called [word] to a bit set; false if it is none. */
+bool config_severity_add(unsigned *set, const char *word);
+enum { CONFIG_SEVERITIES_ALL = 7 };
 
 bool config_listen_address_valid(const char *text);
+/* http:// or https:// with a host; no user (it would end up in logs), query, fragment or blanks. */
+bool config_url_valid(const char *text);
 /* A name that is safe as label, folder and URL parameter. */
 bool config_target_name_valid(const char *text);
 #define CONFIG_TARGET_NAME_ALLOWED                                                                 \

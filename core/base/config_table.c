@@ -8,6 +8,8 @@
 #define TYPE_PERCENT "percent"
 #define TYPE_BOOL "bool"
 #define TYPE_PATH "string"
+#define TYPE_PATH_OR_NONE "string"
+#define TYPE_URL_OR_NONE "string"
 #define TYPE_NAME "string"
 #define TYPE_LISTEN "address"
 #define TYPE_LISTEN_OR_NONE "address"
@@ -23,6 +25,8 @@
 #define ALLOWED_PERCENT(min, max) #min " to " #max
 #define ALLOWED_BOOL(min, max) "true or false"
 #define ALLOWED_PATH(min, max) "a path that is not empty"
+#define ALLOWED_PATH_OR_NONE(min, max) "a path, or \"\""
+#define ALLOWED_URL_OR_NONE(min, max) "an http:// or https:// URL without user, query and fragment, or \"\""
 #define ALLOWED_NAME(min, max) "the name of a target, or \"\""
 #define ALLOWED_LISTEN(min, max) ADDRESSES
 #define ALLOWED_LISTEN_OR_NONE(min, max) ADDRESSES ", or \"\""
@@ -38,6 +42,8 @@
 #define CTYPE_PERCENT double
 #define CTYPE_BOOL bool
 #define CTYPE_PATH const char *
+#define CTYPE_PATH_OR_NONE const char *
+#define CTYPE_URL_OR_NONE const char *
 #define CTYPE_NAME const char *
 #define CTYPE_LISTEN const char *
 #define CTYPE_LISTEN_OR_NONE const char *

@@ -20,6 +20,8 @@ enum option_kind {
     OPTION_PERCENT,
     OPTION_BOOL,
     OPTION_PATH,
+    OPTION_PATH_OR_NONE,
+    OPTION_URL_OR_NONE,
     OPTION_NAME,
     OPTION_LISTEN,
     OPTION_LISTEN_OR_NONE,
@@ -52,6 +54,9 @@ enum option_kind {
     X(profile_capture_on_exit,          ON_EXIT,        "oom",            0,       0,             true,  false, "Whose last profile is captured when its process ends, if profile_capture_enabled") \
     X(rules_dir,                        PATH,           "rules",          0,       0,             true,  false, "Folder with the rules, *.lua") \
     X(default_target,                   NAME,           "",               0,       0,             false, false, "Target that requests without ?target= mean; empty: the first") \
+    X(external_url,                     URL_OR_NONE,    "",               0,       0,             false, false, "Where people reach this goprofd, for links in notifications; empty: its own address") \
+    X(notify_queue_dir,                 PATH_OR_NONE,   "",               0,       0,             false, false, "Where notifications wait that could not be delivered; empty: in memory, lost with the daemon") \
+    X(notify_queue_max_bytes,           BYTES,          "16MiB",          65536,   1099511627776, false, false, "Bound for the waiting notifications of each receiver; the oldest goes first") \
     X(http_threads,                     COUNT,          "1",              1,       64,            false, false, "Threads that answer requests")
 /* clang-format on */
 

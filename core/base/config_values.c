@@ -53,6 +53,22 @@ bool config_listen_address_valid(const char *text)
     return colon != NULL && is_port(colon + 1) && is_host(text, (size_t)(colon - text));
 }
 
+bool config_url_valid(const char *text)
+{
+    enum { URL_MAX_BYTES = 2048 };
+    const char *host = strstr(text, "://");
+    if ((strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0) ||
+        strlen(text) > URL_MAX_BYTES)
+        return false;
+    host += 3;
+    const char *path = host + strcspn(host, "/");
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c <= ' ' || *c >= 0x7F || strchr("\"<>\\^`{|}#?", *c) != NULL)
+            return false;
+    }
+    return path > host && memchr(host, '@', (size_t)(path - host)) == NULL;
+}
+
 bool config_target_name_valid(const char *text)
 {
     const size_t length = strlen(text);
@@ -180,18 +196,25 @@ static void set_on_exit(struct config_load *load, const struct option_spec *spec
     config_problem_word(load, key, text, allowed, on_exit_words, count);
 }
 
-/* Adds one severity to [*set]; reports and returns false if [word] is none. */
-static bool add_severity(struct config_load *load, const char *key, const char *word,
-                         const char *allowed, unsigned *set)
+bool config_severity_add(unsigned *set, const char *word)
 {
-    const size_t count = sizeof(severity_words) / sizeof(severity_words[0]);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < sizeof(severity_words) / sizeof(severity_words[0]); i++) {
         if (strcmp(word, severity_words[i]) == 0) {
             *set |= 1U << i;
             return true;
         }
     }
-    config_problem_word(load, key, word, allowed, severity_words, count);
+    return false;
+}
+
+/* Adds one severity to [*set]; reports and returns false if [word] is none. */
+static bool add_severity(struct config_load *load, const char *key, const char *word,
+                         const char *allowed, unsigned *set)
+{
+    if (config_severity_add(set, word))
+        return true;
+    config_problem_word(load, key, word, allowed, severity_words,
+                        sizeof(severity_words) / sizeof(severity_words[0]));
     return false;
 }
 
@@ -221,6 +244,12 @@ static void set_severities_text(struct config_load *load, const struct option_sp
         memcpy(member(load, spec), &set, sizeof(set));
 }
 
+static bool option_is_text(enum option_kind kind)
+{
+    return kind == OPTION_PATH || kind == OPTION_PATH_OR_NONE || kind == OPTION_URL_OR_NONE ||
+           kind == OPTION_NAME || kind == OPTION_LISTEN || kind == OPTION_LISTEN_OR_NONE;
+}
+
 void config_set_text(struct config_load *load, size_t index, const char *key, const char *text)
 {
     size_t count = 0;
@@ -246,6 +275,11 @@ void config_set_text(struct config_load *load, size_t index, const char *key, co
     case OPTION_PATH:
         ok = text[0] != '\0';
         break;
+    case OPTION_PATH_OR_NONE:
+        break;
+    case OPTION_URL_OR_NONE:
+        ok = text[0] == '\0' || config_url_valid(text);
+        break;
     case OPTION_NAME:
         ok = text[0] == '\0' || config_target_name_valid(text);
         break;
@@ -267,8 +301,7 @@ void config_set_text(struct config_load *load, size_t index, const char *key, co
     }
     if (!ok)
         config_problem_text(load, key, text, option->allowed);
-    else if (spec->kind == OPTION_PATH || spec->kind == OPTION_NAME ||
-             spec->kind == OPTION_LISTEN || spec->kind == OPTION_LISTEN_OR_NONE)
+    else if (option_is_text(spec->kind))
         set_string(load, spec, key, text);
 }
 
