@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "core/base/arena.h"
-#include "core/base/config_parts.h"
+#include "core/base/config_near_miss.h"
 #include "core/base/log.h"
 #include "lua/budget.h"
 #include "lua/string_library.h"

@@ -11,7 +11,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/config.h"
-#include "core/base/config_parts.h"
+#include "core/base/config_near_miss.h"
 #include "core/base/log.h"
 #include "lua/budget.h"
 #include "lua/finding_api.h"
@@ -21,6 +21,7 @@
 #include "lua/sandbox.h"
 #include "lua/snapshot_view.h"
 #include "lua/source_file.h"
+#include "lua/trace.h"
 #include "lua/tree.h"
 
 enum { DOC_MAX_BYTES = 256, STATE_TREE_MAX_BYTES = 1 << 20, STATE_TREE_CHUNK_BYTES = 16 * 1024 };
@@ -31,6 +32,7 @@ struct rule {
     struct budget budget;
     lua_State *L;
     struct snapshot_view view;
+    struct trace trace;
     struct evaluation said;
     const struct config *config;
     const struct config_rule *overrides; /* or NULL */
@@ -298,6 +300,9 @@ bool rule_evaluate(struct rule *rule, const struct observation *seen,
     evaluation_begin(&rule->said, rule->name, rule->doc, seen->info->facts.id);
     rule->view.seen = seen;
     rule->view.evaluation++;
+    rule->view.trace = &rule->trace;
+    rule->trace.count = 0;
+    rule->trace.left_out = 0;
     rule->said.open = true;
     const bool ok = budget_call(rule->L, evaluate_protected, rule, err);
     rule->said.open = false;

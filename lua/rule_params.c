@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "core/base/config.h"
-#include "core/base/config_parts.h"
+#include "core/base/config_near_miss.h"
 #include "lua/quantity.h"
 
 enum { PARAMS_MAX = 64 };

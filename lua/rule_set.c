@@ -8,7 +8,7 @@
 
 #include "core/base/buffer.h"
 #include "core/base/config.h"
-#include "core/base/config_parts.h"
+#include "core/base/config_near_miss.h"
 #include "lua/rule.h"
 #include "lua/source_file.h"
 

@@ -60,6 +60,11 @@ void site_growth_free(struct site_growth *growth)
     free(growth);
 }
 
+size_t site_growth_bytes(const struct site_growth *growth)
+{
+    return sizeof(*growth) + growth->row_capacity * sizeof(growth->rows[0]);
+}
+
 /* ---- rows by site ---- */
 
 static size_t slot_of(const struct site_growth *growth, uint32_t site_id)
@@ -321,6 +326,24 @@ size_t site_growth_of_site(const struct site_growth *growth, uint32_t site_id,
     for (size_t column = first; column < growth->column_count; column++)
         set_point(growth, points, count++, first, column, (double)row->values[measure][column]);
     return count;
+}
+
+bool site_growth_change(const struct site_growth *growth, uint32_t site_id, uint64_t since_ns,
+                        double changes[2], double *seconds)
+{
+    const struct row *row = find_row(growth, site_id);
+    if (row == NULL)
+        return false;
+    size_t first = first_column(growth, since_ns);
+    while (first < growth->column_count && row->values[SITE_INUSE_BYTES][first] == UNKNOWN)
+        first++;
+    if (first + 1 >= growth->column_count)
+        return false;
+    const size_t last = growth->column_count - 1;
+    for (size_t m = 0; m < 2; m++)
+        changes[m] = (double)(row->values[m][last] - row->values[m][first]);
+    *seconds = (double)(growth->times_ns[last] - growth->times_ns[first]) / 1e9;
+    return true;
 }
 
 size_t site_growth_of_group(const struct site_growth *growth, const char *type_name,

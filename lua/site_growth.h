@@ -27,6 +27,7 @@ enum site_measure { SITE_INUSE_BYTES, SITE_ALLOC_BYTES };
 
 struct site_growth *site_growth_new(void); /* NULL without memory */
 void site_growth_free(struct site_growth *growth); /* NULL is allowed */
+size_t site_growth_bytes(const struct site_growth *growth); /* without the site table */
 
 /* Adds [profile] as a column if it is newer than the last one.  Another site table (the target
  * restarted) starts afresh.  Columns before [since_ns] are dropped.  False without memory: the
@@ -38,6 +39,11 @@ bool site_growth_add(struct site_growth *growth, const struct profile *profile, 
 size_t site_growth_of_site(const struct site_growth *growth, uint32_t site_id,
                            enum site_measure measure, uint64_t since_ns,
                            struct trend_point points[SITE_GROWTH_COLUMNS]);
+
+/* By how much the site changed since [since_ns] by each measure; false if that is not known.  The same
+ * as last minus first of the series, without making it. */
+bool site_growth_change(const struct site_growth *growth, uint32_t site_id, uint64_t since_ns,
+                        double changes[2], double *seconds);
 
 /* The sum over all tracked sites of this type and tag.  Where a site was not yet known its first
  * known value is taken, so that the sum never grows by our learning of it. */

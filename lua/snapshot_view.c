@@ -3,27 +3,28 @@
  * Called from Lua within budget_call(), on the rule thread. */
 #include "lua/snapshot_view.h"
 
-#include <ctype.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
 
-#include "core/base/config_parts.h"
+#include "core/base/config_near_miss.h"
 #include "core/store/fields.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
-#include "core/store/trend.h"
 #include "lua/budget.h"
+#include "lua/go_version.h"
+#include "lua/group_view.h"
 #include "lua/history.h"
 #include "lua/quantity.h"
 #include "lua/site_view.h"
 #include "lua/string_library.h"
+#include "lua/trace.h"
+#include "lua/trend_view.h"
 
 #define TARGET_TYPE "goprofd.target"
 #define SNAPSHOT_TYPE "goprofd.snapshot"
 
-static const double DEFAULT_WINDOW_S = 600;
-enum { TREND_STEPS = 500 }; /* charged for a trend; most are in the cache */
+enum { SETTING_STEPS = 50 };
 
 void snapshot_view_push_u64(lua_State *L, uint64_t value)
 {
@@ -38,7 +39,12 @@ void snapshot_view_push_u64(lua_State *L, uint64_t value)
 static void push_field(lua_State *L, const struct snapshot *snapshot, const struct field *field)
 {
     union field_value value;
-    if (!snapshot_field_get(&snapshot->values, field, &value)) {
+    double number = (double)NAN;
+    const bool known = snapshot_field_get(&snapshot->values, field, &value) &&
+                       snapshot_field_get_f64(&snapshot->values, field, &number);
+    snapshot_view_note(
+        L, &(struct trace_read){.what = TRACE_FIELD, .field = trace_field(field), .value = number});
+    if (!known) {
         lua_pushnil(L);
         return;
     }
@@ -60,37 +66,40 @@ static double seconds_of(uint64_t ns)
     return (double)ns / 1e9;
 }
 
+/* What is no number of the snapshot.  Texts come straight from the facts. */
 enum attribute {
     ATTRIBUTE_AGE,
-    ATTRIBUTE_EXE,
     ATTRIBUTE_GENERATION,
-    ATTRIBUTE_GO_VERSION,
-    ATTRIBUTE_ID,
-    ATTRIBUTE_MODULE_PATH,
-    ATTRIBUTE_MODULE_VERSION,
-    ATTRIBUTE_NAME,
     ATTRIBUTE_NOW,
     ATTRIBUTE_PARTIAL,
     ATTRIBUTE_SOURCE,
     ATTRIBUTE_STATE,
-    ATTRIBUTE_VCS_REVISION,
+    ATTRIBUTE_TEXT, /* all from here on */
 };
-static const char *const attribute_names[] = {
-    [ATTRIBUTE_AGE] = "age",
-    [ATTRIBUTE_EXE] = "exe",
-    [ATTRIBUTE_GENERATION] = "generation",
-    [ATTRIBUTE_GO_VERSION] = "go_version",
-    [ATTRIBUTE_ID] = "id",
-    [ATTRIBUTE_MODULE_PATH] = "module_path",
-    [ATTRIBUTE_MODULE_VERSION] = "module_version",
-    [ATTRIBUTE_NAME] = "name",
-    [ATTRIBUTE_NOW] = "now",
-    [ATTRIBUTE_PARTIAL] = "partial",
-    [ATTRIBUTE_SOURCE] = "source",
-    [ATTRIBUTE_STATE] = "state",
-    [ATTRIBUTE_VCS_REVISION] = "vcs_revision",
+static const struct {
+    const char *name;
+    enum attribute attribute;
+    size_t offset; /* of a text in struct target_facts */
+} attributes[] = {
+    {"age", ATTRIBUTE_AGE, 0},
+    {"generation", ATTRIBUTE_GENERATION, 0},
+    {"now", ATTRIBUTE_NOW, 0},
+    {"partial", ATTRIBUTE_PARTIAL, 0},
+    {"source", ATTRIBUTE_SOURCE, 0},
+    {"state", ATTRIBUTE_STATE, 0},
+    {"command", ATTRIBUTE_TEXT, offsetof(struct target_facts, command)},
+    {"container_id", ATTRIBUTE_TEXT, offsetof(struct target_facts, container_id)},
+    {"exe", ATTRIBUTE_TEXT, offsetof(struct target_facts, exe)},
+    {"go_version", ATTRIBUTE_TEXT, offsetof(struct target_facts, go_version)},
+    {"id", ATTRIBUTE_TEXT, offsetof(struct target_facts, id)},
+    {"module_path", ATTRIBUTE_TEXT, offsetof(struct target_facts, module_path)},
+    {"module_version", ATTRIBUTE_TEXT, offsetof(struct target_facts, module_version)},
+    {"name", ATTRIBUTE_TEXT, offsetof(struct target_facts, name)},
+    {"pod", ATTRIBUTE_TEXT, offsetof(struct target_facts, pod)},
+    {"pod_namespace", ATTRIBUTE_TEXT, offsetof(struct target_facts, pod_namespace)},
+    {"vcs_revision", ATTRIBUTE_TEXT, offsetof(struct target_facts, vcs_revision)},
 };
-enum { ATTRIBUTE_COUNT = sizeof(attribute_names) / sizeof(attribute_names[0]) };
+enum { ATTRIBUTE_COUNT = sizeof(attributes) / sizeof(attributes[0]) };
 
 /* Pushes the state table of the current target: registry[view][target id]. */
 static void push_state(lua_State *L, const struct observation *seen)
@@ -113,37 +122,33 @@ static void push_text(lua_State *L, const char *text)
         lua_pushstring(L, text);
 }
 
-static void push_attribute(lua_State *L, const struct observation *seen, enum attribute attribute)
+double snapshot_view_age_s(const struct observation *seen)
+{
+    const uint64_t start_ns = seen->info->facts.start_realtime_ns;
+    const uint64_t now_ns = seen->snapshot->realtime_ns;
+    return start_ns == 0 || now_ns < start_ns ? (double)NAN : seconds_of(now_ns - start_ns);
+}
+
+static void push_age(lua_State *L, const struct observation *seen)
+{
+    const double age_s = snapshot_view_age_s(seen);
+    snapshot_view_note(L, &(struct trace_read){.what = TRACE_AGE, .value = age_s});
+    if (isnan(age_s))
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, age_s);
+}
+
+static void push_attribute(lua_State *L, const struct observation *seen, size_t index)
 {
     const struct target_facts *facts = &seen->info->facts;
-    switch (attribute) {
+    const char *text;
+    switch (attributes[index].attribute) {
     case ATTRIBUTE_AGE:
-        if (facts->start_realtime_ns == 0 ||
-            seen->snapshot->realtime_ns < facts->start_realtime_ns)
-            lua_pushnil(L);
-        else
-            lua_pushnumber(L, seconds_of(seen->snapshot->realtime_ns - facts->start_realtime_ns));
-        break;
-    case ATTRIBUTE_EXE:
-        push_text(L, facts->exe);
+        push_age(L, seen);
         break;
     case ATTRIBUTE_GENERATION:
         snapshot_view_push_u64(L, seen->snapshot->generation);
-        break;
-    case ATTRIBUTE_GO_VERSION:
-        push_text(L, facts->go_version);
-        break;
-    case ATTRIBUTE_ID:
-        push_text(L, facts->id);
-        break;
-    case ATTRIBUTE_MODULE_PATH:
-        push_text(L, facts->module_path);
-        break;
-    case ATTRIBUTE_MODULE_VERSION:
-        push_text(L, facts->module_version);
-        break;
-    case ATTRIBUTE_NAME:
-        push_text(L, facts->name);
         break;
     case ATTRIBUTE_NOW:
         lua_pushnumber(L, seconds_of(seen->snapshot->realtime_ns));
@@ -157,20 +162,21 @@ static void push_attribute(lua_State *L, const struct observation *seen, enum at
     case ATTRIBUTE_STATE:
         push_state(L, seen);
         break;
-    case ATTRIBUTE_VCS_REVISION:
-        push_text(L, facts->vcs_revision);
+    case ATTRIBUTE_TEXT:
+        memcpy(&text, (const char *)facts + attributes[index].offset, sizeof(text));
+        push_text(L, text);
         break;
     }
 }
 
-static _Noreturn void raise_unknown_name(lua_State *L, const char *what, const char *name)
+_Noreturn void snapshot_view_raise_unknown(lua_State *L, const char *what, const char *name)
 {
     const char *words[SNAPSHOT_FIELD_COUNT + ATTRIBUTE_COUNT];
     size_t count = 0;
     for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++)
         words[count++] = snapshot_fields[i].name;
     for (size_t i = 0; i < ATTRIBUTE_COUNT; i++)
-        words[count++] = attribute_names[i];
+        words[count++] = attributes[i].name;
     const char *nearest = config_near_miss(name, words, count);
     if (nearest != NULL)
         luaL_error(L, "%s has no '%s'; did you mean '%s'?", what, name, nearest);
@@ -196,6 +202,20 @@ const struct observation *snapshot_view_check(lua_State *L, const char *function
     return seen;
 }
 
+void snapshot_view_note(lua_State *L, const struct trace_read *read)
+{
+    const struct snapshot_view *view = lua_touserdata(L, lua_upvalueindex(1));
+    trace_note(view->trace, read);
+}
+
+double snapshot_view_window_s(const struct snapshot_view *view, double seconds)
+{
+    const double age_s = snapshot_view_age_s(view->seen);
+    if (!(view->warmup_s > 0) || isnan(age_s) || age_s - view->warmup_s >= seconds)
+        return seconds;
+    return age_s > view->warmup_s ? age_s - view->warmup_s : 0;
+}
+
 /* upvalues: view, names -> index (fields) or function (methods) or -1 - index (attributes) */
 static int target_index(lua_State *L)
 {
@@ -205,12 +225,12 @@ static int target_index(lua_State *L)
     if (kind == LUA_TFUNCTION)
         return 1;
     if (kind == LUA_TNIL)
-        raise_unknown_name(L, "target", string_library_text(L, 2));
+        snapshot_view_raise_unknown(L, "target", string_library_text(L, 2));
     const lua_Integer index = lua_tointeger(L, -1);
     if (index >= 0)
         push_field(L, seen->snapshot, &snapshot_fields[index]);
     else
-        push_attribute(L, seen, (enum attribute)(-1 - index));
+        push_attribute(L, seen, (size_t)(-1 - index));
     return 1;
 }
 
@@ -222,7 +242,8 @@ static int refuse_writing(lua_State *L)
 /* ---- earlier snapshots ---- */
 
 struct snapshot_handle {
-    const struct snapshot *snapshot;
+    uint64_t back;
+    size_t place; /* in the history */
     uint64_t evaluation;
 };
 
@@ -233,16 +254,14 @@ static int target_prev(lua_State *L)
     const struct snapshot_view *view = lua_touserdata(L, lua_upvalueindex(1));
     const lua_Integer back = luaL_optinteger(L, 2, 1);
     luaL_argcheck(L, back >= 1, 2, "how many snapshots back: 1, 2, ...");
-    size_t count;
-    const struct snapshot *const *snapshots = history_snapshots(seen->history, &count);
-    if ((lua_Unsigned)back >= count ||
-        snapshots[count - 1 - (size_t)back]->generation != seen->snapshot->generation) {
+    size_t place;
+    if (!history_place(seen->history, (uint64_t)back, &place)) {
         lua_pushnil(L);
         return 1;
     }
     struct snapshot_handle *handle = lua_newuserdatauv(L, sizeof(*handle), 0);
-    *handle = (struct snapshot_handle){.snapshot = snapshots[count - 1 - (size_t)back],
-                                       .evaluation = view->evaluation};
+    *handle = (struct snapshot_handle){
+        .back = (uint64_t)back, .place = place, .evaluation = view->evaluation};
     luaL_setmetatable(L, SNAPSHOT_TYPE);
     return 1;
 }
@@ -255,17 +274,27 @@ static int snapshot_index(lua_State *L)
         return luaL_error(L, "an earlier snapshot is only good within the evaluation that got it");
     const char *name = string_library_text(L, 2);
     if (strcmp(name, "now") == 0) {
-        lua_pushnumber(L, seconds_of(handle->snapshot->realtime_ns));
+        lua_pushnumber(L, seconds_of(history_realtime_ns(view->seen->history, handle->place)));
         return 1;
     }
     const struct field *field = snapshot_field_find(name);
     if (field == NULL)
-        raise_unknown_name(L, "snapshot", name);
-    push_field(L, handle->snapshot, field);
+        snapshot_view_raise_unknown(L, "snapshot", name);
+    const double value = history_value(view->seen->history, field, handle->place);
+    snapshot_view_note(L, &(struct trace_read){.what = TRACE_PREVIOUS,
+                                               .field = trace_field(field),
+                                               .argument = (double)handle->back,
+                                               .value = value});
+    if (isnan(value))
+        lua_pushnil(L);
+    else if (field->type != FIELD_F64 && fabs(value) < 9e15)
+        lua_pushinteger(L, (lua_Integer)value);
+    else
+        lua_pushnumber(L, value);
     return 1;
 }
 
-/* ---- trends ---- */
+/* ---- shared by the other views ---- */
 
 double snapshot_view_check_seconds(lua_State *L, int index, double default_seconds)
 {
@@ -283,40 +312,6 @@ double snapshot_view_check_seconds(lua_State *L, int index, double default_secon
     if (!(seconds > 0) || !isfinite(seconds))
         luaL_error(L, "a window must be longer than nothing");
     return seconds;
-}
-
-static const struct field *check_field(lua_State *L, int index)
-{
-    const char *name = luaL_checkstring(L, index);
-    const struct field *field = snapshot_field_find(name);
-    if (field == NULL)
-        raise_unknown_name(L, "target", name);
-    return field;
-}
-
-struct trend_options {
-    double seconds;
-    bool per_gc;
-};
-
-/* A window alone, or { window = ..., per_gc = true }. */
-static struct trend_options check_trend_options(lua_State *L, int index)
-{
-    struct trend_options options = {.seconds = DEFAULT_WINDOW_S};
-    if (lua_type(L, index) != LUA_TTABLE) {
-        options.seconds = snapshot_view_check_seconds(L, index, DEFAULT_WINDOW_S);
-        return options;
-    }
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        if (strcmp(name, "window") == 0)
-            options.seconds = snapshot_view_check_seconds(L, lua_gettop(L), DEFAULT_WINDOW_S);
-        else if (strcmp(name, "per_gc") == 0)
-            options.per_gc = lua_toboolean(L, -1) != 0;
-        else
-            luaL_error(L, "unknown option '%s'; there are 'window' and 'per_gc'", name);
-    }
-    return options;
 }
 
 void snapshot_view_push_trend(lua_State *L, const struct series *series)
@@ -347,92 +342,56 @@ void snapshot_view_push_trend(lua_State *L, const struct series *series)
     }
 }
 
-/* target:trend(field [, window | options]) */
-static int target_trend(lua_State *L)
-{
-    const struct observation *seen = snapshot_view_check(L, "trend");
-    const struct field *field = check_field(L, 2);
-    const struct trend_options options = check_trend_options(L, 3);
-    budget_charge(L, TREND_STEPS);
-    struct series series;
-    if (history_trend(seen->history, field, options.seconds, options.per_gc, &series))
-        snapshot_view_push_trend(L, &series);
-    else
-        lua_pushnil(L);
-    return 1;
-}
+/* ---- build ---- */
 
-/* target:rate(field [, window]): change per second from the first to the last point. */
-static int target_rate(lua_State *L)
+/* target:setting("CGO_ENABLED"): a build setting, or nil. */
+static int target_setting(lua_State *L)
 {
-    const struct observation *seen = snapshot_view_check(L, "rate");
-    const struct field *field = check_field(L, 2);
-    const struct trend_options options = check_trend_options(L, 3);
-    budget_charge(L, TREND_STEPS);
-    struct series series;
-    if (history_trend(seen->history, field, options.seconds, options.per_gc, &series))
-        lua_pushnumber(L, (series.trend.last - series.trend.first) / series.trend.seconds);
-    else
-        lua_pushnil(L);
-    return 1;
-}
-
-/* target:percentile(field, window, percent) */
-static int target_percentile(lua_State *L)
-{
-    const struct observation *seen = snapshot_view_check(L, "percentile");
-    const struct field *field = check_field(L, 2);
-    const struct trend_options options = check_trend_options(L, 3);
-    const double percent = luaL_checknumber(L, 4);
-    luaL_argcheck(L, percent >= 0 && percent <= 100, 4, "a percentage: 0 to 100");
-    budget_charge(L, TREND_STEPS);
-    struct trend_point points[HISTORY_TREND_POINTS];
-    const size_t count =
-        history_points(seen->history, field, options.seconds, options.per_gc, points);
-    double value;
-    if (trend_percentile(points, count, percent, &value))
-        lua_pushnumber(L, value);
-    else
-        lua_pushnil(L);
-    return 1;
-}
-
-/* ---- versions ---- */
-
-/* Reads "go1.23.4" or "1.23" into numbers; false for "devel ..." and the like. */
-static bool parse_go_version(const char *text, unsigned parts[3])
-{
-    parts[0] = parts[1] = parts[2] = 0;
-    if (strncmp(text, "go", 2) == 0)
-        text += 2;
-    for (size_t i = 0; i < 3; i++) {
-        if (!isdigit((unsigned char)*text))
-            return i > 0;
-        while (isdigit((unsigned char)*text) && parts[i] < 100000)
-            parts[i] = parts[i] * 10 + (unsigned)(*text++ - '0');
-        if (*text != '.')
-            return true;
-        text++;
+    const struct observation *seen = snapshot_view_check(L, "setting");
+    const char *key = luaL_checkstring(L, 2);
+    const struct target_facts *facts = &seen->info->facts;
+    budget_charge(L, SETTING_STEPS);
+    for (size_t i = 0; i < facts->build_setting_count; i++) {
+        if (strcmp(facts->build_settings[i].key, key) == 0) {
+            lua_pushstring(L, facts->build_settings[i].value);
+            return 1;
+        }
     }
-    return true;
+    lua_pushnil(L);
+    return 1;
+}
+
+static bool check_version(lua_State *L, const struct observation *seen, struct go_version *version)
+{
+    if (go_version_parse(seen->info->facts.go_version, version))
+        return true;
+    lua_pushnil(L);
+    return false;
 }
 
 /* target:go_before("1.23"): true or false, or nil if the target's version is not known. */
 static int target_go_before(lua_State *L)
 {
     const struct observation *seen = snapshot_view_check(L, "go_before");
-    unsigned wanted[3];
-    unsigned have[3];
-    if (!parse_go_version(luaL_checkstring(L, 2), wanted))
-        return luaL_argerror(L, 2, "a Go version like \"1.23\"");
-    if (!parse_go_version(seen->info->facts.go_version, have)) {
-        lua_pushnil(L);
-        return 1;
-    }
-    size_t i = 0;
-    while (i < 2 && have[i] == wanted[i])
-        i++;
-    lua_pushboolean(L, have[i] < wanted[i]);
+    struct go_version wanted;
+    struct go_version have;
+    luaL_argcheck(L, go_version_parse(luaL_checkstring(L, 2), &wanted), 2,
+                  "a Go version like \"1.23\"");
+    if (check_version(L, seen, &have))
+        lua_pushboolean(L, go_version_compare(&have, &wanted) < 0);
+    return 1;
+}
+
+/* target:go_is(">=1.19 <1.23"): likewise. */
+static int target_go_is(lua_State *L)
+{
+    const struct observation *seen = snapshot_view_check(L, "go_is");
+    struct go_range wanted;
+    struct go_version have;
+    luaL_argcheck(L, go_range_parse(luaL_checkstring(L, 2), &wanted), 2,
+                  "Go versions like \"<1.23\" or \">=1.19 <1.23\"");
+    if (check_version(L, seen, &have))
+        lua_pushboolean(L, go_range_allows(&wanted, &have));
     return 1;
 }
 
@@ -442,26 +401,27 @@ static void push_names(lua_State *L, struct snapshot_view *view)
 {
     static const luaL_Reg methods[] = {
         {"prev", target_prev},
-        {"trend", target_trend},
-        {"rate", target_rate},
-        {"percentile", target_percentile},
+        {"setting", target_setting},
         {"go_before", target_go_before},
+        {"go_is", target_go_is},
     };
-    lua_createtable(L, 0, SNAPSHOT_FIELD_COUNT + ATTRIBUTE_COUNT + 16);
+    lua_createtable(L, 0, SNAPSHOT_FIELD_COUNT + ATTRIBUTE_COUNT + 32);
     for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++) {
         lua_pushinteger(L, (lua_Integer)i);
         lua_setfield(L, -2, snapshot_fields[i].name);
     }
     for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
         lua_pushinteger(L, -1 - (lua_Integer)i);
-        lua_setfield(L, -2, attribute_names[i]);
+        lua_setfield(L, -2, attributes[i].name);
     }
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         lua_pushlightuserdata(L, view);
         lua_pushcclosure(L, methods[i].func, 1);
         lua_setfield(L, -2, methods[i].name);
     }
+    trend_view_register(L, view);
     site_view_register(L, view);
+    group_view_register(L, view);
 }
 
 static void close_metatable(lua_State *L, const char *name)

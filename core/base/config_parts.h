@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "core/base/config.h"
+#include "core/base/config_near_miss.h"
 
 /* One pass over one source of values; counts what it reports. */
 struct config_load {
@@ -32,8 +33,6 @@ void config_problem_unknown(struct config_load *load, const char *key, const cha
 /* The same for a value: "found "TEXT"; allowed: ALLOWED; did you mean WORD?" */
 void config_problem_word(struct config_load *load, const char *key, const char *text,
                          const char *allowed, const char *const *words, size_t count);
-/* The word that [text] most likely was meant to be, or NULL. */
-const char *config_near_miss(const char *text, const char *const *words, size_t count);
 
 /* config_values.c: sets option [index] from a value of the file, or from text.  A value that is not
  * allowed is reported under [key] and changes nothing. */

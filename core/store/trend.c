@@ -1,6 +1,6 @@
-/* trend.c - what a series of snapshots says about one number.
+/* trend.c - what a series says about one number.
  *
- *   snapshots -> trend_collect: points -> trend_compute: slope, range
+ *   columns -> trend_collect: points -> trend_compute: slope, range
  *                                      -> trend_percentile
  *
  * Called by the rule engine, many times a beat: cost and memory are bounded by
@@ -9,41 +9,27 @@
 
 #include <math.h>
 
-#include "core/store/fields.h"
-#include "core/store/snapshot.h"
-
 /* ---- collecting ---- */
 
 /* Walks the wanted points of a series one by one. */
 struct walk {
-    const struct snapshot *const *snapshots;
-    size_t count;
+    const struct trend_series *series;
     size_t next;
-    const struct field *field;
-    uint64_t since_monotonic_ns;
-    uint64_t generation;
-    bool per_gc;
-    bool has_gc; /* [gc] is that of the last point */
-    uint64_t gc;
+    double gc; /* of the last point; NAN before the first */
 };
 
-/* The next point; false at the end.  [*at] is its snapshot. */
-static bool walk_next(struct walk *walk, size_t *at, double *value)
+/* The next point; false at the end.  [*at] is its place in the columns. */
+static bool walk_next(struct walk *walk, size_t *at)
 {
-    while (walk->next < walk->count) {
+    const struct trend_series *series = walk->series;
+    while (walk->next < series->count) {
         const size_t index = walk->next++;
-        const struct snapshot *snapshot = walk->snapshots[index];
-        if (snapshot->monotonic_ns < walk->since_monotonic_ns ||
-            snapshot->generation != walk->generation)
+        if (!isfinite(series->values[index]))
             continue;
-        if (!snapshot_field_get_f64(&snapshot->values, walk->field, value) || !isfinite(*value))
-            continue;
-        if (walk->per_gc) {
-            if (!SNAPSHOT_HAS(&snapshot->values, num_gc) ||
-                (walk->has_gc && walk->gc == snapshot->values.num_gc))
+        if (series->gc != NULL) {
+            if (isnan(series->gc[index]) || series->gc[index] == walk->gc)
                 continue;
-            walk->has_gc = true;
-            walk->gc = snapshot->values.num_gc;
+            walk->gc = series->gc[index];
         }
         *at = index;
         return true;
@@ -55,14 +41,13 @@ static bool walk_next(struct walk *walk, size_t *at, double *value)
  * fall, where the series broke. */
 static size_t measure(struct walk *walk)
 {
-    const bool is_counter = walk->field->kind == FIELD_COUNTER;
     struct walk probe = *walk;
     size_t points = 0;
     size_t at = 0;
-    double value = 0;
     double before = 0;
-    while (walk_next(&probe, &at, &value)) {
-        if (is_counter && points > 0 && value < before) {
+    while (walk_next(&probe, &at)) {
+        const double value = walk->series->values[at];
+        if (walk->series->is_counter && points > 0 && value < before) {
             walk->next = at;
             points = 0;
         }
@@ -72,28 +57,19 @@ static size_t measure(struct walk *walk)
     return points;
 }
 
-size_t trend_collect(const struct snapshot *const *snapshots, size_t count,
-                     const struct field *field, uint64_t since_monotonic_ns, bool per_gc,
-                     struct trend_point *points, size_t points_max)
+size_t trend_collect(const struct trend_series *series, struct trend_point *points,
+                     size_t points_max)
 {
-    if (count == 0 || points_max == 0)
+    if (series->count == 0 || points_max == 0)
         return 0;
-    struct walk walk = {
-        .snapshots = snapshots,
-        .count = count,
-        .field = field,
-        .since_monotonic_ns = since_monotonic_ns,
-        .generation = snapshots[count - 1]->generation,
-        .per_gc = per_gc,
-    };
+    struct walk walk = {.series = series, .gc = NAN};
     const size_t available = measure(&walk);
     const size_t wanted = available < points_max ? available : points_max;
     size_t seen = 0;
     size_t taken = 0;
     size_t at = 0;
-    double value = 0;
     uint64_t first_ns = 0;
-    while (taken < wanted && walk_next(&walk, &at, &value)) {
+    while (taken < wanted && walk_next(&walk, &at)) {
         /* Point k of n goes to place k * (n - 1) / (wanted - 1): first and last are kept.  A
          * single one is the newest. */
         const size_t due =
@@ -101,11 +77,11 @@ size_t trend_collect(const struct snapshot *const *snapshots, size_t count,
                         : (size_t)((double)taken * (double)(available - 1) / (double)(wanted - 1));
         if (seen++ < due)
             continue;
-        const uint64_t now_ns = snapshots[at]->monotonic_ns;
+        const uint64_t now_ns = series->monotonic_ns[at];
         if (taken == 0)
             first_ns = now_ns;
         points[taken].seconds = now_ns < first_ns ? 0 : (double)(now_ns - first_ns) / 1e9;
-        points[taken].value = value;
+        points[taken].value = series->values[at];
         taken++;
     }
     return taken;

@@ -1,7 +1,7 @@
-/* trend.h - slopes, rates and ranges computed from a series of snapshots.
+/* trend.h - slopes, rates and ranges computed from a series of numbers.
  *
- * Pure functions over (time, value) points; the rule engine feeds them from a ring.  A field
- * that is absent in a snapshot leaves no point.  Counters that fall (a restart) break the
+ * Pure functions over (time, value) points; the rule engine feeds them from the columns of its
+ * history.  A field that was absent leaves no point.  Counters that fall (a restart) break the
  * series: only points after the last break count. */
 #ifndef GOPROFD_STORE_TREND_H
 #define GOPROFD_STORE_TREND_H
@@ -9,9 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct snapshot;
-struct field;
 
 struct trend_point {
     double seconds; /* since the first point */
@@ -32,15 +29,22 @@ struct trend {
     uint32_t flats;
 };
 
-enum { TREND_POINTS_MAX = 256 }; /* more are thinned evenly before the slope is taken */
+enum { TREND_POINTS_MAX = 64 }; /* more are thinned evenly before the slope is taken: n^2 pairs */
 
-/* Collects [field] over snapshots whose monotonic_ns >= [since_monotonic_ns] and which are of the
- * same generation as the newest.  With [per_gc], one point for each value of num_gc (the
- * first seen), so that a sawtooth between collections does not count.  More than [points_max] are
- * thinned evenly, keeping first and last.  Returns the count. */
-size_t trend_collect(const struct snapshot *const *snapshots, size_t count,
-                     const struct field *field, uint64_t since_monotonic_ns, bool per_gc,
-                     struct trend_point *points, size_t points_max);
+/* One number over time, in columns of equal length, oldest first. */
+struct trend_series {
+    size_t count;
+    const uint64_t *monotonic_ns;
+    const double *values; /* NAN where not known */
+    const double *gc;     /* num_gc, NAN where not known: one point for each of its values (the first
+                           * seen), so that a sawtooth between collections does not count; or NULL */
+    bool is_counter;
+};
+
+/* Collects the points of [series]; more than [points_max] are thinned evenly, keeping first and last.
+ * Returns the count. */
+size_t trend_collect(const struct trend_series *series, struct trend_point *points,
+                     size_t points_max);
 
 /* False with fewer than two points, if no time passes between first and last, or without memory. */
 bool trend_compute(const struct trend_point *points, size_t count, struct trend *trend);

@@ -33,13 +33,17 @@ static bool advance(struct history *history, struct board *board)
     return fresh;
 }
 
-static void expect_sequences(const struct history *history, uint64_t first, size_t count)
+/* The history holds these [count] beats: `goroutines` is the beat's number. */
+static void expect_sequences(struct history *history, uint64_t first, size_t count)
 {
-    size_t have;
-    const struct snapshot *const *snapshots = history_snapshots(history, &have);
+    static struct trend_point points[HISTORY_SNAPSHOTS_MAX];
+    const struct history_window all = {.seconds = 1e9};
+    const size_t have = history_points(history, snapshot_field_find("goroutines"), &all, points,
+                                       HISTORY_SNAPSHOTS_MAX);
     cr_assert_eq(have, count, "%zu snapshots instead of %zu", have, count);
+    cr_assert_eq(history_count(history), count);
     for (size_t i = 0; i < have; i++)
-        cr_assert_eq(snapshots[i]->sequence, first + i);
+        cr_assert_float_eq(points[i].value, (double)(first + i), 0);
 }
 
 Test(history, takes_each_beat_once)
@@ -94,22 +98,24 @@ Test(history, computes_over_the_window_only)
     struct board *board = board_new(2000);
     struct history *history = history_new(2000, 600 * SECOND);
     struct series series;
+    const struct history_window ten = {.seconds = 10};
+    const struct history_window all = {.seconds = 1e9};
     for (uint64_t i = 1; i <= 400; i++) {
         publish(board, i, 1);
         (void)advance(history, board);
     }
     const struct field *field = snapshot_field_find("goroutines");
-    cr_assert(history_trend(history, field, 10, false, &series));
+    cr_assert(history_trend(history, field, &ten, &series));
     cr_assert_float_eq(series.trend.first, 390, 0);
     cr_assert_float_eq(series.trend.last, 400, 0);
     cr_assert_float_eq(series.trend.per_second, 1, 1e-9);
     cr_assert_float_eq(series.drawdown, 0, 0);
-    cr_assert(history_trend(history, field, 10, false, &series), "from the cache");
+    cr_assert(history_trend(history, field, &ten, &series), "from the cache");
     cr_assert_float_eq(series.trend.first, 390, 0);
-    cr_assert(history_trend(history, field, 1e9, false, &series));
+    cr_assert(history_trend(history, field, &all, &series));
     cr_assert_float_eq(series.trend.first, 1, 0);
     cr_assert_eq(series.trend.points, (size_t)HISTORY_TREND_POINTS);
-    cr_assert_not(history_trend(history, snapshot_field_find("threads"), 10, false, &series));
+    cr_assert_not(history_trend(history, snapshot_field_find("threads"), &ten, &series));
     history_free(history);
     board_free(board);
 }
@@ -127,6 +133,64 @@ Test(history, starts_again_with_a_target_that_counts_from_one_again)
     publish(board, 1, 1);
     cr_assert(advance(history, board));
     expect_sequences(history, 1, 1);
+    history_free(history);
+    board_free(board);
+}
+
+Test(history, forgets_the_process_before_a_restart)
+{
+    struct board *board = board_new(100);
+    struct history *history = history_new(100, 600 * SECOND);
+    for (uint64_t i = 1; i <= 5; i++) {
+        publish(board, i, i < 4 ? 1 : 2);
+        (void)advance(history, board);
+    }
+    expect_sequences(history, 4, 2);
+    history_free(history);
+    board_free(board);
+}
+
+Test(history, fills_in_the_past_of_a_field_that_is_asked_for_late)
+{
+    struct board *board = board_new(100);
+    struct history *history = history_new(100, 600 * SECOND);
+    for (uint64_t i = 1; i <= 20; i++) {
+        publish(board, i, i < 4 ? 1 : 2);
+        (void)advance(history, board);
+    }
+    const size_t before = history_bytes(history);
+    expect_sequences(history, 4, 17);
+    cr_assert_gt(history_bytes(history), before, "a column that nobody asked for was kept");
+    publish(board, 21, 2);
+    (void)advance(history, board);
+    expect_sequences(history, 4, 18);
+    history_free(history);
+    board_free(board);
+}
+
+Test(history, thins_the_past_of_a_target_with_very_many_beats)
+{
+    struct board *board = board_new(16);
+    struct history *history = history_new(100000, 1000000 * SECOND);
+    const struct field *field = snapshot_field_find("goroutines");
+    size_t place;
+    publish(board, 1, 1);
+    (void)advance(history, board);
+    (void)history_value(history, field, 0);
+    for (uint64_t i = 2; i <= 3 * HISTORY_SNAPSHOTS_MAX; i++) {
+        publish(board, i, 1);
+        (void)advance(history, board);
+        cr_assert_leq(history_count(history), (size_t)HISTORY_SNAPSHOTS_MAX);
+    }
+    static struct trend_point points[HISTORY_SNAPSHOTS_MAX];
+    const struct history_window all = {.seconds = 1e9};
+    const size_t count = history_points(history, field, &all, points, HISTORY_SNAPSHOTS_MAX);
+    cr_assert_eq(count, history_count(history));
+    cr_assert_float_eq(points[0].value, 1, 0, "the oldest is %g", points[0].value);
+    for (size_t i = 1; i < count; i++)
+        cr_assert_float_eq(points[i].value - 1, points[i].seconds, 1e-6);
+    cr_assert(history_place(history, 100, &place));
+    cr_assert_float_eq(history_value(history, field, place), 3 * HISTORY_SNAPSHOTS_MAX - 100, 0);
     history_free(history);
     board_free(board);
 }

@@ -37,14 +37,41 @@ static const struct field *field_of(const char *name)
     return field;
 }
 
+static double value_of(const struct snapshot *snapshot, const struct field *field)
+{
+    double value;
+    return snapshot_field_get_f64(&snapshot->values, field, &value) ? value : (double)NAN;
+}
+
+/* The columns of [name] since [since_s], at most [max] points of them. */
+static size_t collect_at_most(const struct series *series, const char *name, uint64_t since_s,
+                              bool per_gc, struct trend_point *points, size_t max)
+{
+    static uint64_t times_ns[SERIES_MAX];
+    static double values[SERIES_MAX];
+    static double gc[SERIES_MAX];
+    struct trend_series columns = {.monotonic_ns = times_ns,
+                                   .values = values,
+                                   .gc = per_gc ? gc : NULL,
+                                   .is_counter = field_of(name)->kind == FIELD_COUNTER};
+    for (size_t i = 0; i < series->count; i++) {
+        const struct snapshot *snapshot = series->snapshots[i];
+        if (snapshot->monotonic_ns < since_s * 1000000000)
+            continue;
+        times_ns[columns.count] = snapshot->monotonic_ns;
+        gc[columns.count] = value_of(snapshot, field_of("num_gc"));
+        values[columns.count++] = value_of(snapshot, field_of(name));
+    }
+    return trend_collect(&columns, points, max);
+}
+
 static size_t collect(const struct series *series, const char *name, uint64_t since_s, bool per_gc,
                       struct trend_point *points)
 {
-    return trend_collect(series->snapshots, series->count, field_of(name), since_s * 1000000000,
-                         per_gc, points, SERIES_MAX);
+    return collect_at_most(series, name, since_s, per_gc, points, SERIES_MAX);
 }
 
-Test(trend_collect, skips_snapshots_that_do_not_know_the_field_or_are_too_old)
+Test(trend_collect, skips_what_does_not_know_the_field)
 {
     struct series series = {0};
     struct trend_point points[SERIES_MAX];
@@ -61,21 +88,7 @@ Test(trend_collect, skips_snapshots_that_do_not_know_the_field_or_are_too_old)
     cr_assert_eq(points[0].seconds, 0);
     cr_assert_eq(points[0].value, 4);
     cr_assert_eq(collect(&series, "threads", 0, false, points), 0);
-    cr_assert_eq(trend_collect(NULL, 0, field_of("threads"), 0, false, points, 5), 0);
-    release(&series);
-}
-
-Test(trend_collect, takes_only_the_generation_of_the_newest)
-{
-    struct series series = {0};
-    struct trend_point points[SERIES_MAX];
-    for (uint64_t s = 0; s < 10; s++) {
-        struct snapshot *snapshot = append(&series, s);
-        snapshot->generation = s < 6 ? 1 : 2;
-        SNAPSHOT_SET(&snapshot->values, goroutines, s);
-    }
-    cr_assert_eq(collect(&series, "goroutines", 0, false, points), 4);
-    cr_assert_eq(points[0].value, 6);
+    cr_assert_eq(trend_collect(&(struct trend_series){.count = 0}, points, 5), 0);
     release(&series);
 }
 
@@ -152,8 +165,7 @@ Test(trend_collect, thins_evenly_and_keeps_first_and_last)
         SNAPSHOT_SET(&snapshot->values, goroutines, s);
     }
     for (size_t max = 1; max < 3700; max += max < 10 ? 1 : 277) {
-        const size_t count = trend_collect(series.snapshots, series.count, field_of("goroutines"),
-                                           0, false, points, max);
+        const size_t count = collect_at_most(&series, "goroutines", 0, false, points, max);
         cr_assert_eq(count, max < 3600 ? max : 3600);
         cr_assert_eq(points[count - 1].value, 3599);
         if (count < 2)
@@ -165,9 +177,7 @@ Test(trend_collect, thins_evenly_and_keeps_first_and_last)
             cr_assert(step >= floor(even) && step <= ceil(even), "max %zu: step %g", max, step);
         }
     }
-    cr_assert_eq(
-        trend_collect(series.snapshots, series.count, field_of("goroutines"), 0, false, points, 0),
-        0);
+    cr_assert_eq(collect_at_most(&series, "goroutines", 0, false, points, 0), 0);
     release(&series);
 }
 

@@ -1,0 +1,128 @@
+/* site_match.c - see site_match.h. */
+#include "lua/site_match.h"
+
+#include "core/store/site.h"
+#include "lua/matcher.h"
+
+struct site_match_entry {
+    char kind;
+    size_t length;
+    char pattern[MATCHER_PATTERN_MAX_BYTES];
+    size_t count;
+    uint8_t *verdicts; /* by site id */
+    uint64_t used;     /* the least recently used one goes first */
+};
+
+struct site_match {
+    struct site_table *sites; /* one hold, so that its address stays ours; NULL before the first */
+    uint64_t uses;
+    size_t entry_count;
+    struct site_match_entry *entries[SITE_MATCH_PATTERNS_MAX];
+};
+
+struct site_match *site_match_new(void)
+{
+    return calloc(1, sizeof(struct site_match));
+}
+
+static void free_entry(struct site_match_entry *entry)
+{
+    free(entry->verdicts);
+    free(entry);
+}
+
+static void forget_all(struct site_match *match)
+{
+    for (size_t i = 0; i < match->entry_count; i++)
+        free_entry(match->entries[i]);
+    match->entry_count = 0;
+    if (match->sites != NULL)
+        site_table_unref(match->sites);
+    match->sites = NULL;
+}
+
+void site_match_free(struct site_match *match)
+{
+    if (match == NULL)
+        return;
+    forget_all(match);
+    free(match);
+}
+
+size_t site_match_bytes(const struct site_match *match)
+{
+    size_t bytes = sizeof(*match);
+    for (size_t i = 0; i < match->entry_count; i++)
+        bytes += sizeof(struct site_match_entry) + match->entries[i]->count;
+    return bytes;
+}
+
+static struct site_match_entry *find_entry(const struct site_match *match, char kind, const char *pattern,
+                                size_t length)
+{
+    for (size_t i = 0; i < match->entry_count; i++) {
+        struct site_match_entry *entry = match->entries[i];
+        if (entry->kind == kind && entry->length == length &&
+            memcmp(entry->pattern, pattern, length) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+static struct site_match_entry *add_entry(struct site_match *match, char kind, const char *pattern,
+                               size_t length)
+{
+    struct site_match_entry *entry = calloc(1, sizeof(*entry));
+    if (entry == NULL)
+        return NULL;
+    size_t at = match->entry_count;
+    if (at == SITE_MATCH_PATTERNS_MAX) {
+        at = 0;
+        for (size_t i = 1; i < match->entry_count; i++) {
+            if (match->entries[i]->used < match->entries[at]->used)
+                at = i;
+        }
+        free_entry(match->entries[at]);
+    } else {
+        match->entry_count++;
+    }
+    entry->kind = kind;
+    entry->length = length;
+    memcpy(entry->pattern, pattern, length);
+    match->entries[at] = entry;
+    return entry;
+}
+
+struct site_match_entry *site_match_find(struct site_match *match, struct site_table *sites,
+                                         char kind, const char *pattern, size_t length, bool *fresh)
+{
+    if (match->sites != sites) {
+        forget_all(match);
+        match->sites = site_table_ref(sites);
+    }
+    if (length > MATCHER_PATTERN_MAX_BYTES)
+        return NULL;
+    struct site_match_entry *entry = find_entry(match, kind, pattern, length);
+    *fresh = entry == NULL;
+    if (entry == NULL)
+        entry = add_entry(match, kind, pattern, length);
+    if (entry != NULL)
+        entry->used = ++match->uses;
+    return entry;
+}
+
+uint8_t *site_match_verdict(struct site_match_entry *entry, uint32_t site_id)
+{
+    if (site_id >= SITE_MATCH_SITES_MAX)
+        return NULL;
+    if (site_id >= entry->count) {
+        const size_t count = (size_t)site_id + site_id / 4 + 64;
+        uint8_t *verdicts = realloc(entry->verdicts, count);
+        if (verdicts == NULL)
+            return NULL;
+        memset(verdicts + entry->count, SITE_UNKNOWN, count - entry->count);
+        entry->verdicts = verdicts;
+        entry->count = count;
+    }
+    return &entry->verdicts[site_id];
+}
