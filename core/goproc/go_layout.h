@@ -77,6 +77,9 @@
     X(mspan_alloc_count,             96,    96,   104,    96,    96,    96,    96,    96,    96) \
     X(mspan_spanclass,               98,    98,   106,    98,    98,    98,    98,    98,    98) \
     X(mspan_before_cache,           102,   102,   110,   102,   102,   102,   102,   102,   102) \
+    X(mspan_state,                   99,    99,   107,    99,    99,    99,    99,    99,    99) \
+    X(mspan_start,                   24,    24,    24,    24,    24,    24,    24,    24,    24) \
+    X(mheap_allspans,             65856, 65824, 65864, 65864, 65864, 65864, 65864, 65864, 65864) \
     X(sched_ngsys,                   72,    72,    72,    72,    72,    72,    80,    96,    96) \
     X(sched_gfree_count,            176,   184,   184,   184,   184,   184,   184,   200,   200) \
     X(sched_gfree_nostack_count, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT,  200,   216,   216) \

@@ -77,6 +77,9 @@
     X(mspan_alloc_count,          OFFSET, NEEDED,           "runtime.mspan",                  "allocCount") \
     X(mspan_spanclass,            OFFSET, NEEDED,           "runtime.mspan",                  "spanclass") \
     X(mspan_before_cache,         OFFSET, NEEDED,           "runtime.mspan",                  "allocCountBeforeCache") \
+    X(mspan_state,                OFFSET, NEEDED,           "runtime.mspan",                  "state") \
+    X(mspan_start,                OFFSET, NEEDED,           "runtime.mspan",                  "startAddr") \
+    X(mheap_allspans,             OFFSET, NEEDED,           "runtime.mheap",                  "allspans") \
     X(mheap_spanalloc_inuse,      OFFSET, NEEDED,           "runtime.mheap",                  "spanalloc.inuse") \
     X(mheap_cachealloc_inuse,     OFFSET, NEEDED,           "runtime.mheap",                  "cachealloc.inuse") \
     X(sched_ngsys,                OFFSET, NEEDED,           "runtime.schedt",                 "ngsys") \
