@@ -17,6 +17,7 @@
 #include "core/base/mailbox.h"
 #include "core/capture/capture.h"
 #include "core/cli.h"
+#include "core/export/notifier.h"
 #include "core/profile_jobs.h"
 #include "core/sampler.h"
 #include "core/store/board.h"
@@ -44,6 +45,7 @@ struct daemon {
     struct capturer *capturer;
     struct engine *engine;
     struct sampler *sampler;
+    struct notifier *notifier;
     struct server *server;
 };
 
@@ -248,6 +250,9 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     sampler_subscribe(daemon->sampler, engine_inbox(daemon->engine));
     sampler_capture_exits(daemon->sampler, daemon->capturer);
 
+    daemon->notifier = notifier_new(config, daemon->board, err);
+    if (daemon->notifier == NULL)
+        return false;
     const struct server_wiring wiring = {.config = config,
                                          .board = daemon->board,
                                          .capturer = daemon->capturer,
@@ -258,6 +263,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     daemon->server = server_new(&wiring, err);
     return daemon->server != NULL && server_start(daemon->server, err) &&
            capturer_start(daemon->capturer, err) && engine_start(daemon->engine, err) &&
+           notifier_start(daemon->notifier, err) &&
            sampler_start(daemon->sampler, err);
 }
 
@@ -270,11 +276,14 @@ static void stop_daemon(struct daemon *daemon)
         sampler_stop(daemon->sampler);
     if (daemon->engine != NULL)
         engine_stop(daemon->engine);
+    if (daemon->notifier != NULL)
+        notifier_stop(daemon->notifier);
     if (daemon->capturer != NULL)
         capturer_stop(daemon->capturer);
     server_free(daemon->server);
     sampler_free(daemon->sampler);
     engine_free(daemon->engine);
+    notifier_free(daemon->notifier);
     capturer_free(daemon->capturer);
     if (daemon->board != NULL)
         board_free(daemon->board);

@@ -54,6 +54,8 @@ struct board_page {
     X(read_bytes,             "goprofd_read_bytes_total",                   FIELD_COUNTER, UNIT_BYTES, "Bytes copied from targets") \
     X(read_retries,           "goprofd_read_retries_total",                 FIELD_COUNTER, UNIT_COUNT, "Times a part was read again because a GC was moving it") \
     X(reads_given_up,         "goprofd_reads_given_up_total",               FIELD_COUNTER, UNIT_COUNT, "Profiles left out of a beat because a GC never let go") \
+    X(tag_errors,             "goprofd_tag_errors_total",                   FIELD_COUNTER, UNIT_COUNT, "Stacks that got their default tag because the config's function failed or used up its time") \
+    X(tags_dropped,           "goprofd_tags_dropped_total",                 FIELD_COUNTER, UNIT_COUNT, "Allocation sites tagged 'other' because their target has 1000 tags already") \
     X(rule_evaluations,       "goprofd_rule_evaluations_total",             FIELD_COUNTER, UNIT_COUNT, "Evaluations of a rule on a target") \
     X(rule_errors,            "goprofd_rule_errors_total",                  FIELD_COUNTER, UNIT_COUNT, "Evaluations that ended in an error or ran past a budget") \
     X(rule_beats_dropped,     "goprofd_rule_beats_dropped_total",           FIELD_COUNTER, UNIT_COUNT, "Published beats that the rule engine was too busy to see") \
@@ -61,6 +63,10 @@ struct board_page {
     X(captures_written,       "goprofd_captures_written_total",             FIELD_COUNTER, UNIT_COUNT, "Profiles written to the capture folder") \
     X(captures_failed,        "goprofd_captures_failed_total",              FIELD_COUNTER, UNIT_COUNT, "Captures that could not be written") \
     X(captures_dropped,       "goprofd_captures_dropped_total",             FIELD_COUNTER, UNIT_COUNT, "Capture requests lost to a full queue") \
+    X(notifications_sent,     "goprofd_notifications_sent_total",           FIELD_COUNTER, UNIT_COUNT, "Messages about alerts that a receiver took") \
+    X(notifications_failed,   "goprofd_notifications_failed_total",         FIELD_COUNTER, UNIT_COUNT, "Tries to deliver such a message that failed; each is tried again") \
+    X(notifications_dropped,  "goprofd_notifications_dropped_total",        FIELD_COUNTER, UNIT_COUNT, "Messages that a receiver refused for good or that a full queue pushed out") \
+    X(notifications_queued,   "goprofd_notifications_queued",               FIELD_GAUGE,   UNIT_COUNT, "Messages that wait to be delivered") \
     X(http_requests,          "goprofd_http_requests_total",                FIELD_COUNTER, UNIT_COUNT, "HTTP requests answered") \
     X(http_errors,            "goprofd_http_errors_total",                  FIELD_COUNTER, UNIT_COUNT, "HTTP answers with status 500 or above")
 /* clang-format on */

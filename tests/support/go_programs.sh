@@ -40,6 +40,8 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -ldflags='-s -w' -o "$folder/$version/goroutine_target_stripped" .
     )
     (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
+    (cd "$root/tests/fixtures/go/webhook_receiver" &&
+        "$go" build -o "$folder/$version/webhook_receiver" .)
     (cd "$root/tests/fixtures/go/unprofiled_target" &&
         "$go" build -o "$folder/$version/unprofiled_target" .)
     # Go that is not the executable: a library in a C program, and a program for the loader ld.so.

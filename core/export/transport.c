@@ -1,0 +1,250 @@
+/* transport.c - HTTP(S) POSTs to receivers: libcurl. */
+#include "core/export/transport.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/config.h"
+
+enum { SECRET_MAX_BYTES = 16 << 10, HEADER_MAX_BYTES = SECRET_MAX_BYTES + 64 };
+
+struct transport {
+    CURLM *multi;
+    struct transfer *transfers; /* under way */
+    size_t active;
+};
+
+struct transfer {
+    struct transfer *next;
+    CURL *easy;
+    struct curl_slist *headers;
+    transfer_done done;
+    void *context;
+    size_t detail_length;
+    char reason[CURL_ERROR_SIZE];
+    struct transfer_result result;
+};
+
+struct transport *transport_new(struct error *err)
+{
+    struct transport *transport = calloc(1, sizeof(*transport));
+    if (transport != NULL && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+        transport->multi = curl_multi_init();
+        if (transport->multi != NULL)
+            return transport;
+        curl_global_cleanup();
+    }
+    free(transport);
+    (void)error_set(err, ERROR_NO_MEMORY, "libcurl cannot be set up");
+    return NULL;
+}
+
+static void transfer_free(struct transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->headers);
+    free(transfer);
+}
+
+void transport_free(struct transport *transport)
+{
+    if (transport == NULL)
+        return;
+    while (transport->transfers != NULL) {
+        struct transfer *transfer = transport->transfers;
+        transport->transfers = transfer->next;
+        (void)curl_multi_remove_handle(transport->multi, transfer->easy);
+        transfer_free(transfer);
+    }
+    (void)curl_multi_cleanup(transport->multi);
+    curl_global_cleanup();
+    free(transport);
+}
+
+/* ---- one request ---- */
+
+/* The first line of the file, without its end. */
+static bool read_secret(const char *path, char secret[SECRET_MAX_BYTES], struct error *err)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const ssize_t got = fd == -1 ? -1 : read(fd, secret, SECRET_MAX_BYTES - 1);
+    const int failure = errno;
+    if (fd != -1)
+        (void)close(fd);
+    if (got == -1)
+        return error_set(err, ERROR_DENIED, "%s: %s", path, error_errno_text(failure));
+    secret[got] = '\0';
+    secret[strcspn(secret, "\r\n")] = '\0';
+    return secret[0] != '\0' || error_set(err, ERROR_USAGE, "%s: is empty", path);
+}
+
+/* Keeps the first words of an answer, for the log; reads the rest away. */
+static size_t keep_detail(char *bytes, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    const size_t length = size * count;
+    for (size_t i = 0; i < length && transfer->detail_length + 1 < sizeof(transfer->result.detail);
+         i++)
+        transfer->result.detail[transfer->detail_length++] =
+            bytes[i] >= ' ' && bytes[i] != 0x7F ? bytes[i] : ' ';
+    return length;
+}
+
+static bool set_credentials(struct transfer *transfer, const struct config_notify *receiver,
+                            struct error *err)
+{
+    char secret[SECRET_MAX_BYTES];
+    char header[HEADER_MAX_BYTES];
+    bool ok = true;
+    if (receiver->bearer_token_file[0] != '\0') {
+        ok = read_secret(receiver->bearer_token_file, secret, err);
+        if (ok) {
+            (void)snprintf(header, sizeof(header), "Authorization: Bearer %s", secret);
+            struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+            if (longer == NULL)
+                ok = error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+            else
+                transfer->headers = longer;
+        }
+    } else if (receiver->basic_auth_file[0] != '\0') {
+        ok = read_secret(receiver->basic_auth_file, secret, err) &&
+             (curl_easy_setopt(transfer->easy, CURLOPT_USERPWD, secret) == CURLE_OK ||
+              error_set(err, ERROR_NO_MEMORY, "no memory for a request"));
+    }
+    explicit_bzero(secret, sizeof(secret));
+    explicit_bzero(header, sizeof(header));
+    return ok;
+}
+
+static bool set_certificates(CURL *easy, const struct config_notify *receiver)
+{
+    return (receiver->ca_file[0] == '\0' ||
+            curl_easy_setopt(easy, CURLOPT_CAINFO, receiver->ca_file) == CURLE_OK) &&
+           (receiver->cert_file[0] == '\0' ||
+            (curl_easy_setopt(easy, CURLOPT_SSLCERT, receiver->cert_file) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_SSLKEY, receiver->key_file) == CURLE_OK));
+}
+
+/* A proxy of the environment is used as everywhere, but not for this very host (as Go's clients do). */
+static bool is_loopback(const char *url)
+{
+    const char *host = strstr(url, "://");
+    return host != NULL && (strncmp(host + 3, "127.", 4) == 0 || strncmp(host + 3, "[::1]", 5) == 0 ||
+                            strncmp(host + 3, "localhost", 9) == 0);
+}
+
+static bool set_request(struct transfer *transfer, const struct config_notify *receiver,
+                        const char *url, const void *body, size_t length)
+{
+    CURL *easy = transfer->easy;
+    return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           (!is_loopback(url) || curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK) &&
+           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+                            (long)(receiver->timeout_ns / CLOCK_NS_PER_MS)) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_USERAGENT, "goprofd") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->reason) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_detail) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
+           set_certificates(easy, receiver);
+}
+
+bool transport_post(struct transport *transport, const struct config_notify *receiver,
+                    const char *url, const void *body, size_t length, transfer_done done,
+                    void *context, struct error *err)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (transfer == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+    transfer->done = done;
+    transfer->context = context;
+    transfer->easy = curl_easy_init();
+    /* An empty Expect: without it curl waits a second for "100 Continue" before a large body. */
+    transfer->headers = curl_slist_append(NULL, "Content-Type: application/json");
+    struct curl_slist *longer = curl_slist_append(transfer->headers, "Expect:");
+    bool ok = transfer->easy != NULL && transfer->headers != NULL && longer != NULL;
+    if (!ok)
+        (void)error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+    ok = ok && set_credentials(transfer, receiver, err);
+    if (ok && (!set_request(transfer, receiver, url, body, length) ||
+               curl_multi_add_handle(transport->multi, transfer->easy) != CURLM_OK))
+        ok = error_set(err, ERROR_SYSTEM, "libcurl cannot begin a request to %s", url);
+    if (!ok) {
+        transfer_free(transfer);
+        return false;
+    }
+    transfer->next = transport->transfers;
+    transport->transfers = transfer;
+    transport->active++;
+    return true;
+}
+
+/* ---- running ---- */
+
+static void unlink_transfer(struct transport *transport, const struct transfer *transfer)
+{
+    for (struct transfer **at = &transport->transfers; *at != NULL; at = &(*at)->next) {
+        if (*at == transfer) {
+            *at = transfer->next;
+            transport->active--;
+            return;
+        }
+    }
+}
+
+static void finish(struct transport *transport, CURL *easy, CURLcode code)
+{
+    char *private = NULL;
+    curl_off_t retry_after_s = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    struct transfer *transfer = (struct transfer *)(void *)private;
+    struct transfer_result *result = &transfer->result;
+    unlink_transfer(transport, transfer);
+    (void)curl_multi_remove_handle(transport->multi, easy);
+    result->detail[transfer->detail_length] = '\0';
+    if (code == CURLE_OK) {
+        (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &result->status);
+        (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+        if (retry_after_s > 0)
+            result->retry_after_ns = (uint64_t)retry_after_s * CLOCK_NS_PER_S;
+    } else {
+        (void)snprintf(result->detail, sizeof(result->detail), "%.200s",
+                       transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(code));
+    }
+    transfer->done(transfer->context, result);
+    transfer_free(transfer);
+}
+
+void transport_run(struct transport *transport, int timeout_ms)
+{
+    int running = 0;
+    int queued = 0;
+    (void)curl_multi_perform(transport->multi, &running);
+    if (transport->active == 0 || running > 0)
+        (void)curl_multi_poll(transport->multi, NULL, 0, timeout_ms, NULL);
+    (void)curl_multi_perform(transport->multi, &running);
+    for (CURLMsg *message; (message = curl_multi_info_read(transport->multi, &queued)) != NULL;) {
+        if (message->msg == CURLMSG_DONE)
+            finish(transport, message->easy_handle, message->data.result);
+    }
+}
+
+void transport_wake(struct transport *transport)
+{
+    (void)curl_multi_wakeup(transport->multi);
+}
+
+size_t transport_active(const struct transport *transport)
+{
+    return transport->active;
+}
