@@ -12,16 +12,18 @@
 #include "core/base/config_near_miss.h"
 #include "core/base/log.h"
 #include "lua/budget.h"
+#include "lua/rule_header.h"
 #include "lua/string_library.h"
 
 enum { ARENA_MAX_BYTES = 512 * 1024, ARENA_CHUNK_BYTES = 4096 };
 
-void evaluation_begin(struct evaluation *evaluation, const char *rule, const char *doc,
+void evaluation_begin(struct evaluation *evaluation, const struct rule_header *header,
                       const char *target)
 {
     evaluation_release(evaluation);
-    evaluation->rule = rule;
-    evaluation->doc = doc;
+    evaluation->rule = header->name;
+    evaluation->doc = header->doc;
+    evaluation->group = header->group;
     evaluation->target = target;
 }
 
@@ -173,11 +175,24 @@ static void read_evidence(lua_State *L, struct evaluation *evaluation, struct fi
     finding->evidence_count = count;
 }
 
-enum member { ID, SEVERITY, MESSAGE, VALUE, SOURCE, TYPE_NAME, TAG, ADVICE, DOC, LABELS, EVIDENCE };
+enum member {
+    ID,
+    SEVERITY,
+    MESSAGE,
+    VALUE,
+    SOURCE,
+    TYPE_NAME,
+    TAG,
+    ADVICE,
+    DOC,
+    GROUP,
+    LABELS,
+    EVIDENCE
+};
 static const char *const member_names[] = {
     [ID] = "id",         [SEVERITY] = "severity",   [MESSAGE] = "message", [VALUE] = "value",
     [SOURCE] = "source", [TYPE_NAME] = "type_name", [TAG] = "tag",         [ADVICE] = "advice",
-    [DOC] = "doc",       [LABELS] = "labels",       [EVIDENCE] = "evidence",
+    [DOC] = "doc",       [GROUP] = "group",         [LABELS] = "labels",       [EVIDENCE] = "evidence",
 };
 enum { MEMBER_COUNT = sizeof(member_names) / sizeof(member_names[0]) };
 
@@ -214,6 +229,9 @@ static void read_member(lua_State *L, struct evaluation *evaluation, enum member
         break;
     case DOC:
         finding->doc = keep_string(L, evaluation, name, FINDING_NAME_MAX_BYTES);
+        break;
+    case GROUP:
+        finding->group = keep_string(L, evaluation, name, FINDING_NAME_MAX_BYTES);
         break;
     case LABELS:
         read_labels(L, evaluation, finding);
@@ -260,6 +278,7 @@ static int say(lua_State *L, enum finding_kind kind, const char *function)
         .tag = "",
         .advice = "",
         .doc = evaluation->doc,
+        .group = evaluation->group,
         .value = NAN,
     };
     for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1))

@@ -14,6 +14,7 @@
 
 struct arena;
 struct lua_State;
+struct rule_header;
 
 enum {
     EVALUATION_FINDINGS_MAX = 32,
@@ -26,8 +27,9 @@ enum {
 
 /* What one evaluation of one rule on one target said. */
 struct evaluation {
-    const char *rule;   /* name, doc and target id, for defaults and log lines */
+    const char *rule;   /* name, doc, group and target id, for defaults and log lines */
     const char *doc;
+    const char *group;
     const char *target;
     bool open;          /* inside evaluate(): elsewhere nothing may be said */
     struct arena *arena; /* of the strings below; NULL until something was said */
@@ -38,7 +40,8 @@ struct evaluation {
     unsigned log_lines;
 };
 
-void evaluation_begin(struct evaluation *evaluation, const char *rule, const char *doc,
+/* [header] and [target] must outlive what was said. */
+void evaluation_begin(struct evaluation *evaluation, const struct rule_header *header,
                       const char *target);
 void evaluation_release(struct evaluation *evaluation); /* forgets what was said */
 

@@ -375,6 +375,7 @@ static void announce(const struct judge *judge, const struct finding *finding)
 static void take_findings(struct judge *judge, const struct rule *rule,
                           const struct evaluation *said, uint64_t now_ns)
 {
+    const struct rule_timing timing = rule_timing_for(rule, said->target);
     for (size_t i = 0; i < said->finding_count; i++) {
         struct finding finding = said->findings[i];
         char id[FINDING_ID_MAX_BYTES];
@@ -384,8 +385,8 @@ static void take_findings(struct judge *judge, const struct rule *rule,
             continue;
         compose_id(id, sizeof(id), &finding);
         finding.id = id;
-        if (!ledger_raise(judge->ledger, &finding, rule_pending_ns(rule), rule_clear_ns(rule),
-                          now_ns, &risen, &err))
+        if (!ledger_raise(judge->ledger, &finding, timing.pending_ns, timing.clear_ns, now_ns,
+                          &risen, &err))
             log_error(log_msg("finding lost"), log_str("id", id), log_str("error", err.message));
         else if (risen)
             announce(judge, &finding);
@@ -448,7 +449,7 @@ static void judge_pair(struct judge *judge, size_t index, struct watched *watche
     struct rule *rule = judge->set->rules[index];
     struct tally *tally = &judge->tallies[index];
     struct pair *pair = &watched->pairs[index];
-    if (!rule_enabled(rule) || is_suspended(pair, now_ns))
+    if (!rule_enabled_for(rule, watched->id) || is_suspended(pair, now_ns))
         return;
     const struct evaluation *said = NULL;
     struct error err;

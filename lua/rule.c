@@ -4,19 +4,17 @@
  * thread.  All of Lua runs inside budget_call(). */
 #include "lua/rule.h"
 
-#include <ctype.h>
+#include <fnmatch.h>
 #include <lauxlib.h>
 #include <lua.h>
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/config.h"
-#include "core/base/config_near_miss.h"
 #include "core/base/log.h"
 #include "lua/budget.h"
 #include "lua/finding_api.h"
 #include "lua/format_api.h"
-#include "lua/quantity.h"
 #include "lua/rule_params.h"
 #include "lua/sandbox.h"
 #include "lua/snapshot_view.h"
@@ -24,9 +22,15 @@
 #include "lua/trace.h"
 #include "lua/tree.h"
 
-enum { DOC_MAX_BYTES = 256, STATE_TREE_MAX_BYTES = 1 << 20, STATE_TREE_CHUNK_BYTES = 16 * 1024 };
-static const double CLEAR_DEFAULT_S = 15;
-static const double HOLD_MAX_S = 86400;
+enum { LABEL_MAX_BYTES = 320, STATE_TREE_MAX_BYTES = 1 << 20, STATE_TREE_CHUNK_BYTES = 16 * 1024 };
+
+/* What the config says of one target, or of all that match a glob. */
+struct target_setting {
+    const char *target; /* the config's */
+    bool enabled;
+    struct rule_timing timing;
+    int params_ref;
+};
 
 struct rule {
     struct budget budget;
@@ -39,17 +43,16 @@ struct rule {
     char *file;
     char *text; /* kept for rule_restart */
     size_t length;
-    char name[RULE_NAME_MAX_BYTES + 1];
-    char doc[DOC_MAX_BYTES + 1];
-    uint64_t pending_ns;
-    uint64_t clear_ns;
+    struct rule_header header;
+    size_t setting_count;
+    struct target_setting *settings;
     int evaluate_ref;
     int params_ref;
 };
 
 const char *rule_name(const struct rule *rule)
 {
-    return rule->name;
+    return rule->header.name;
 }
 
 const char *rule_file(const struct rule *rule)
@@ -59,7 +62,7 @@ const char *rule_file(const struct rule *rule)
 
 const char *rule_doc(const struct rule *rule)
 {
-    return rule->doc;
+    return rule->header.doc;
 }
 
 bool rule_enabled(const struct rule *rule)
@@ -67,14 +70,40 @@ bool rule_enabled(const struct rule *rule)
     return rule->overrides == NULL || rule->overrides->enabled;
 }
 
-uint64_t rule_pending_ns(const struct rule *rule)
+const struct rule_header *rule_header(const struct rule *rule)
 {
-    return rule->pending_ns;
+    return &rule->header;
 }
 
-uint64_t rule_clear_ns(const struct rule *rule)
+const struct trace *rule_trace(const struct rule *rule)
 {
-    return rule->clear_ns;
+    return &rule->trace;
+}
+
+/* What the config says of this target by name, else by the first glob that fits; or NULL. */
+static const struct target_setting *setting_for(const struct rule *rule, const char *target_id)
+{
+    for (size_t i = 0; i < rule->setting_count; i++) {
+        if (strcmp(rule->settings[i].target, target_id) == 0)
+            return &rule->settings[i];
+    }
+    for (size_t i = 0; i < rule->setting_count; i++) {
+        if (fnmatch(rule->settings[i].target, target_id, 0) == 0)
+            return &rule->settings[i];
+    }
+    return NULL;
+}
+
+bool rule_enabled_for(const struct rule *rule, const char *target_id)
+{
+    const struct target_setting *setting = setting_for(rule, target_id);
+    return rule_enabled(rule) && (setting == NULL || setting->enabled);
+}
+
+struct rule_timing rule_timing_for(const struct rule *rule, const char *target_id)
+{
+    const struct target_setting *setting = setting_for(rule, target_id);
+    return setting != NULL ? setting->timing : rule->header.timing;
 }
 
 size_t rule_memory_bytes(const struct rule *rule)
@@ -99,73 +128,6 @@ static void push_config(lua_State *L, const struct config *config)
     sandbox_freeze(L, "config");
 }
 
-/* Only names that need no quoting anywhere: they stand in ids, labels and URLs. */
-static void read_name(lua_State *L, int table, struct rule *rule)
-{
-    size_t length = 0;
-    const char *name = "";
-    if (lua_getfield(L, table, "name") == LUA_TSTRING)
-        name = lua_tolstring(L, -1, &length);
-    bool valid = length > 0 && length <= RULE_NAME_MAX_BYTES && islower((unsigned char)name[0]);
-    for (size_t i = 0; valid && i < length; i++)
-        valid = islower((unsigned char)name[i]) || isdigit((unsigned char)name[i]) ||
-                name[i] == '_';
-    if (!valid)
-        luaL_error(L, "`name` must be a text of up to %d characters a-z, 0-9 and _",
-                   RULE_NAME_MAX_BYTES);
-    memcpy(rule->name, name, length + 1);
-    lua_pop(L, 1);
-}
-
-static void read_doc(lua_State *L, int table, struct rule *rule)
-{
-    size_t length = 0;
-    const char *doc = "";
-    const int kind = lua_getfield(L, table, "doc");
-    if (kind == LUA_TSTRING)
-        doc = lua_tolstring(L, -1, &length);
-    if ((kind != LUA_TNIL && kind != LUA_TSTRING) || length > DOC_MAX_BYTES)
-        luaL_error(L, "`doc` must be a text of at most %d bytes", DOC_MAX_BYTES);
-    memcpy(rule->doc, doc, length + 1);
-    lua_pop(L, 1);
-}
-
-static uint64_t read_duration(lua_State *L, int table, const char *key, double default_s)
-{
-    struct quantity quantity = {.value = default_s, .unit = QUANTITY_SECONDS};
-    const int kind = lua_getfield(L, table, key);
-    bool valid = true;
-    if (kind == LUA_TNUMBER)
-        quantity.value = lua_tonumber(L, -1);
-    else if (kind == LUA_TSTRING)
-        valid = quantity_parse(lua_tostring(L, -1), &quantity) &&
-                quantity.unit == QUANTITY_SECONDS && !quantity.per_second;
-    else
-        valid = kind == LUA_TNIL;
-    if (!valid || !(quantity.value >= 0 && quantity.value <= HOLD_MAX_S))
-        luaL_error(L, "`%s` must be a duration like \"30s\", at most a day", key);
-    lua_pop(L, 1);
-    return (uint64_t)(quantity.value * 1e9);
-}
-
-static void check_members(lua_State *L, int table)
-{
-    static const char *const members[] = {"name", "doc", "params", "evaluate", "for_", "clear_for"};
-    enum { COUNT = sizeof(members) / sizeof(members[0]) };
-    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        size_t at = 0;
-        while (at < COUNT && strcmp(members[at], name) != 0)
-            at++;
-        if (at < COUNT)
-            continue;
-        const char *nearest = config_near_miss(name, members, COUNT);
-        if (nearest != NULL)
-            luaL_error(L, "a rule has no `%s`; did you mean `%s`?", name, nearest);
-        luaL_error(L, "a rule has no `%s`", name);
-    }
-}
-
 static const struct config_rule *find_overrides(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->rule_count; i++) {
@@ -173,6 +135,40 @@ static const struct config_rule *find_overrides(const struct config *config, con
             return &config->rules[i];
     }
     return NULL;
+}
+
+/* rules.NAME.targets: params once more for each target that has settings of its own.  The rule's `params`
+ * are at [index]. */
+static void read_settings(lua_State *L, int index, struct rule *rule, const struct rule_layer *all)
+{
+    const struct config_node *targets = rule_params_find(all->node, "targets");
+    if (targets == NULL)
+        return;
+    if (targets->kind != NODE_TABLE)
+        luaL_error(L, "config: %s.targets must be a table such as { shop = { ... } }", all->label);
+    rule->setting_count = 0;
+    rule->settings = calloc(targets->child_count + 1, sizeof(rule->settings[0]));
+    if (rule->settings == NULL)
+        luaL_error(L, "no memory");
+    for (size_t i = 0; i < targets->child_count; i++) {
+        const struct config_node *node = &targets->children[i];
+        char label[LABEL_MAX_BYTES];
+        if (node->kind != NODE_TABLE || node->key == NULL)
+            luaL_error(L, "config: %s.targets must be tables by the name of a target", all->label);
+        (void)snprintf(label, sizeof(label), "%.100s.targets.%.200s", all->label, node->key);
+        struct target_setting *setting = &rule->settings[rule->setting_count];
+        const struct config_node *enabled = rule_params_find(node, "enabled");
+        if (enabled != NULL && enabled->kind != NODE_BOOL)
+            luaL_error(L, "config: %s.enabled must be true or false", label);
+        setting->target = node->key;
+        setting->enabled = enabled == NULL || enabled->boolean;
+        setting->timing = rule->header.timing;
+        const struct rule_layer layers[] = {*all, {.label = label, .node = node}};
+        rule_params_push(L, index, layers, 2, &setting->timing);
+        sandbox_freeze(L, "params");
+        setting->params_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        rule->setting_count++;
+    }
 }
 
 /* Runs the chunk and takes the rule's table apart.  Argument: the rule. */
@@ -191,17 +187,18 @@ static int load_protected(lua_State *L)
     lua_call(L, 0, 1);
     if (lua_type(L, 1) != LUA_TTABLE)
         luaL_error(L, "a rule file returns one table, not a %s", luaL_typename(L, 1));
-    check_members(L, 1);
-    read_name(L, 1, rule);
-    read_doc(L, 1, rule);
-    rule->pending_ns = read_duration(L, 1, "for_", 0);
-    rule->clear_ns = read_duration(L, 1, "clear_for", CLEAR_DEFAULT_S);
+    rule_header_read(L, 1, &rule->header);
 
-    rule->overrides = find_overrides(rule->config, rule->name);
+    char label[LABEL_MAX_BYTES];
+    (void)snprintf(label, sizeof(label), "rules.%s", rule->header.name);
+    rule->overrides = find_overrides(rule->config, rule->header.name);
+    const struct rule_layer all = {
+        .label = label, .node = rule->overrides != NULL ? rule->overrides->params : NULL};
     (void)lua_getfield(L, 1, "params");
-    rule_params_push(L, 2, rule->name, rule->overrides != NULL ? rule->overrides->params : NULL);
+    rule_params_push(L, 2, &all, 1, &rule->header.timing);
     sandbox_freeze(L, "params");
     rule->params_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    read_settings(L, 2, rule, &all);
     if (lua_getfield(L, 1, "evaluate") != LUA_TFUNCTION)
         luaL_error(L, "`evaluate` must be a function, not a %s", luaL_typename(L, -1));
     rule->evaluate_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -212,6 +209,9 @@ static int load_protected(lua_State *L)
 static bool start(struct rule *rule, struct error *err)
 {
     const struct budget_limits limits = BUDGET_RULE;
+    free(rule->settings);
+    rule->settings = NULL;
+    rule->setting_count = 0;
     rule->L = budget_new_state(&rule->budget, &limits);
     if (rule->L == NULL)
         return error_set(err, ERROR_NO_MEMORY, "%s: no memory for a Lua state", rule->file);
@@ -255,6 +255,7 @@ void rule_free(struct rule *rule)
     if (rule->L != NULL)
         lua_close(rule->L);
     evaluation_release(&rule->said);
+    free(rule->settings);
     free(rule->file);
     free(rule->text);
     free(rule);
@@ -265,9 +266,11 @@ void rule_free(struct rule *rule)
 static int evaluate_protected(lua_State *L)
 {
     const struct rule *rule = lua_touserdata(L, 1);
+    const struct target_setting *setting = setting_for(rule, rule->said.target);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, rule->evaluate_ref);
     snapshot_view_push(L);
-    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, rule->params_ref);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX,
+                      setting != NULL ? setting->params_ref : rule->params_ref);
     lua_call(L, 2, 0);
     return 0;
 }
@@ -286,7 +289,7 @@ static void clean_up(struct rule *rule)
     if (budget_call(rule->L, collect_protected, rule, &err) &&
         rule->budget.memory_bytes < rule->budget.limits.memory_bytes / 2)
         return;
-    log_warn(log_msg("rule has filled its memory and starts anew"), log_str("rule", rule->name),
+    log_warn(log_msg("rule has filled its memory and starts anew"), log_str("rule", rule->header.name),
              log_u64("bytes", rule->budget.memory_bytes));
     lua_close(rule->L);
     rule->L = NULL;
@@ -297,7 +300,9 @@ bool rule_evaluate(struct rule *rule, const struct observation *seen,
 {
     if (rule->L == NULL && !start(rule, err))
         return false;
-    evaluation_begin(&rule->said, rule->name, rule->doc, seen->info->facts.id);
+    const struct rule_timing timing = rule_timing_for(rule, seen->info->facts.id);
+    evaluation_begin(&rule->said, &rule->header, seen->info->facts.id);
+    rule->view.warmup_s = (double)timing.warmup_ns / 1e9;
     rule->view.seen = seen;
     rule->view.evaluation++;
     rule->view.trace = &rule->trace;
@@ -339,7 +344,7 @@ void rule_forget_target(struct rule *rule, const char *target_id)
     struct error err;
     struct state_call call = {.rule = rule, .target_id = target_id};
     if (rule->L != NULL && !budget_call(rule->L, forget_protected, &call, &err))
-        log_warn(log_msg("cannot drop a rule's state of a target"), log_str("rule", rule->name),
+        log_warn(log_msg("cannot drop a rule's state of a target"), log_str("rule", rule->header.name),
                  log_str("error", err.message));
 }
 
@@ -373,7 +378,7 @@ void rule_adopt_state(struct rule *rule, struct rule *old)
     call.rule = rule;
     ok = ok && budget_call(rule->L, restore_protected, &call, &err);
     if (!ok)
-        log_warn(log_msg("a rule's state is lost by the reload"), log_str("rule", rule->name),
+        log_warn(log_msg("a rule's state is lost by the reload"), log_str("rule", rule->header.name),
                  log_str("error", err.message));
     arena_free(call.arena);
 }

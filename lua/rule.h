@@ -12,14 +12,16 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "lua/rule_header.h"
 
 struct buffer;
 struct config;
 struct evaluation;
 struct observation;
 struct rule;
+struct trace;
 
-enum { RULE_NAME_MAX_BYTES = 64, RULE_SOURCE_MAX_BYTES = 256 * 1024 };
+enum { RULE_SOURCE_MAX_BYTES = 256 * 1024 };
 
 /* Loads the rule from [text].  [file] is what messages call it.  Overrides come from [config], which
  * must outlive the rule.  NULL with "FILE:LINE: text". */
@@ -30,9 +32,12 @@ void rule_free(struct rule *rule); /* NULL is allowed */
 const char *rule_name(const struct rule *rule);
 const char *rule_file(const struct rule *rule);
 const char *rule_doc(const struct rule *rule);
+const struct rule_header *rule_header(const struct rule *rule);
 bool rule_enabled(const struct rule *rule);
-uint64_t rule_pending_ns(const struct rule *rule); /* `for_`: how long before an alert fires */
-uint64_t rule_clear_ns(const struct rule *rule);   /* `clear_for`: how long before it closes */
+
+/* What the config says of this rule on this target: whether it runs, and its timing. */
+bool rule_enabled_for(const struct rule *rule, const char *target_id);
+struct rule_timing rule_timing_for(const struct rule *rule, const char *target_id);
 size_t rule_memory_bytes(const struct rule *rule);
 
 /* Shows [seen] to the rule.  What it says is in *[said], owned by the rule, until the next call.
@@ -40,6 +45,9 @@ size_t rule_memory_bytes(const struct rule *rule);
  * that has filled its memory for good starts anew in a fresh Lua state. */
 bool rule_evaluate(struct rule *rule, const struct observation *seen,
                    const struct evaluation **said, struct error *err) GOPROFD_MUST_CHECK;
+
+/* What the last rule_evaluate() looked at; valid until the next. */
+const struct trace *rule_trace(const struct rule *rule);
 
 /* Drops what the rule keeps in target.state for this target. */
 void rule_forget_target(struct rule *rule, const char *target_id);

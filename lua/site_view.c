@@ -165,6 +165,22 @@ static int target_sites(lua_State *L)
 
 /* ---- tops, as goprof-optimizer lists them ---- */
 
+static void set_retention(lua_State *L, const struct snapshot *snapshot,
+                          const struct top_entry *entry)
+{
+    site_query_set_number(L, "percent", snapshot_retained_percent(snapshot, entry));
+    for (size_t i = 0; i < RETENTION_FIGURE_COUNT; i++) {
+        const struct retention_field *field = &retention_fields[i];
+        const double value = retention_figure_get(&entry->retention, field);
+        if (field->kind == RETENTION_NUMBER) {
+            site_query_set_number(L, field->name, value); /* nil if not known */
+        } else {
+            lua_pushboolean(L, value != 0);
+            lua_setfield(L, -2, field->name);
+        }
+    }
+}
+
 static int push_tops(lua_State *L, const char *function, bool retentions)
 {
     const struct observation *seen = snapshot_view_check(L, function);
@@ -181,7 +197,7 @@ static int push_tops(lua_State *L, const char *function, bool retentions)
                       : (double)tops->allocations[0].alloc_bytes);
     for (size_t i = 0; i < count && i < limit; i++) {
         const struct top_entry *entry = retentions ? &tops->retentions[i] : &tops->allocations[i];
-        lua_createtable(L, 0, 14);
+        lua_createtable(L, 0, 22);
         set_site(L, entry->site);
         site_query_set_string(L, "type_name", entry->type_name);
         site_query_set_string(L, "tag", entry->tag);
@@ -189,7 +205,7 @@ static int push_tops(lua_State *L, const char *function, bool retentions)
         site_query_set_integer(L, "bytes", retentions ? entry->inuse_bytes : entry->alloc_bytes);
         site_query_set_integer(L, "objects", retentions ? entry->inuse_objects : entry->alloc_objects);
         if (retentions)
-            site_query_set_number(L, "percent", snapshot_retained_percent(seen->snapshot, entry));
+            set_retention(L, seen->snapshot, entry);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

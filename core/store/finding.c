@@ -74,6 +74,30 @@ const char *rule_state_name(enum rule_state state)
     return "unknown";
 }
 
+/* FNV-1a over the text and the zero that ends it. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    if (text == NULL)
+        text = "";
+    do {
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    } while (*text++ != '\0');
+    return hash;
+}
+
+uint64_t finding_fingerprint(const struct finding *finding)
+{
+    static const uint64_t BASIS = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = hash_text(BASIS, finding->kind == FINDING_ALERT ? "alert" : "suggestion");
+    hash = hash_text(hash, finding->rule);
+    hash = hash_text(hash, finding->target);
+    hash = hash_text(hash, finding->id);
+    uint64_t labels = 0; /* a sum, so that their order is nothing */
+    for (size_t i = 0; i < finding->label_count; i++)
+        labels += hash_text(hash_text(BASIS, finding->labels[i].key), finding->labels[i].value);
+    return (hash ^ labels) * UINT64_C(0x100000001b3);
+}
+
 /* Replaces [*text] by a copy in [arena]; NULL becomes "".  False if it does not fit. */
 static bool copy_text(struct arena *arena, const char **text)
 {
@@ -117,6 +141,7 @@ static bool copy_finding(struct arena *arena, struct finding *finding)
     const char **const texts[] = {
         &finding->id,        &finding->rule, &finding->target, &finding->message, &finding->source,
         &finding->type_name, &finding->tag,  &finding->advice, &finding->doc,
+        &finding->group,
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!copy_text(arena, texts[i]))

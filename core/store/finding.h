@@ -46,6 +46,7 @@ struct finding {
     const char *tag;
     const char *advice; /* what to change; "" if none */
     const char *doc;    /* where to read on */
+    const char *group;  /* alerts of one group and target have one cause; "" if none */
     double value;       /* NAN: none */
     const struct key_value *labels;
     size_t label_count;
@@ -54,6 +55,8 @@ struct finding {
     uint64_t created_realtime_ns;
     uint64_t since_realtime_ns; /* in this state since */
     uint64_t resolved_realtime_ns; /* 0 while open */
+    uint64_t fingerprint; /* of kind, rule, target, id and labels: what it is, whatever it says */
+    bool silenced;        /* by the config: shown, but nobody is told */
 };
 
 struct finding_set {
@@ -63,6 +66,9 @@ struct finding_set {
     size_t count;
     const struct finding *findings; /* newest first */
 };
+
+/* The finding's fingerprint: the same over restarts of the daemon; labels count in any order. */
+uint64_t finding_fingerprint(const struct finding *finding);
 
 /* Deep copy of [findings] into a sealed set.  NULL without memory. */
 const struct finding_set *finding_set_new(const struct finding *findings, size_t count,
