@@ -7,7 +7,8 @@
 
 # Each package and its reason is explained in README.md.
 BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config liblua5.4-dev libh2o-evloop-dev
-                libssl-dev zlib1g-dev libzydis-dev libdw-dev libcurl4-openssl-dev"
+                libssl-dev zlib1g-dev libzydis-dev libdw-dev libcurl4-openssl-dev
+                libmsgpack-dev"
 TEST_PACKAGES="libcriterion-dev libjansson-dev golang-1.19-go ca-certificates
                prometheus prometheus-alertmanager gdb"
 
