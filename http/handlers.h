@@ -22,6 +22,9 @@ void handle_target(struct request *request);
 void handle_latest(struct request *request);
 void handle_history(struct request *request);
 
+/* memory.c */
+void handle_memory(struct request *request);
+
 /* tops.c */
 void handle_top_allocations(struct request *request);
 void handle_top_retentions(struct request *request);

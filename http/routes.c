@@ -65,6 +65,7 @@ const struct route routes[] = {
     {"GET",  "/v1/metrics/history",         handle_history,         ROUTE_API, true,  HISTORY_PARAMS, "Snapshots of a target, oldest first; the newest `limit` of those that match"},
     {"GET",  "/v1/metrics/allocations/top", handle_top_allocations, ROUTE_API, true,  TOP_PARAMS,     "Groups of allocation sites by bytes ever allocated"},
     {"GET",  "/v1/metrics/retentions/top",  handle_top_retentions,  ROUTE_API, true,  TOP_PARAMS,     "Groups of allocation sites by bytes in use"},
+    {"GET",  "/v1/memory",                  handle_memory,          ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "What the resident memory of a target consists of, its limits, and the time until they are reached"},
     {"GET",  "/v1/suggestions",             handle_suggestions,     ROUTE_API, true,  FINDING_PARAMS, "What to change, with evidence; newest first"},
     {"GET",  "/v1/alerts",                  handle_alerts,          ROUTE_API, true,  FINDING_PARAMS, "Alerts, open and lately resolved; newest first"},
     {"GET",  "/v1/rules",                   handle_rules,           ROUTE_API, true,  ONLY_FORMAT,    "How each rule is doing, and the last reload"},

@@ -8,6 +8,7 @@
 #include "core/store/board.h"
 #include "core/store/finding.h"
 #include "core/store/profile.h"
+#include "core/store/rss_parts.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
 #include "http/self_stats.h"
@@ -17,6 +18,7 @@ enum family {
     FAMILY_GC_DURATION,
     FAMILY_GO_INFO,
     FAMILY_TARGET_INFO,
+    FAMILY_RSS_PART,
     FAMILY_TOP_INUSE,
     FAMILY_CAPTURES,
     FAMILY_TARGET_UP,
@@ -41,6 +43,7 @@ const struct prometheus_family prometheus_families[] = {
     [FAMILY_GC_DURATION]   = {"go_gc_duration_seconds",                "summary", "target", "Stop-the-world pauses of GCs: their sum and number, without quantiles"},
     [FAMILY_GO_INFO]       = {"go_info",                               "gauge",   "target, version", "Go version the target was built with; always 1"},
     [FAMILY_TARGET_INFO]   = {"goprof_target_info",                    "gauge",   "target, source, exe, container_id, pod, pod_uid, pod_namespace", "Where the target runs, for joining on the label target; always 1"},
+    [FAMILY_RSS_PART]      = {"goprof_rss_part_bytes",                 "gauge",   "target, part", "What the resident memory consists of; the parts of a target add up to goprof_rss_bytes"},
     [FAMILY_TOP_INUSE]     = {"goprof_top_inuse_bytes",                "gauge",   "target, type_name, tag", "Live bytes of the largest groups of allocation sites, at most 10 for each target"},
     [FAMILY_CAPTURES]      = {"goprof_profile_captures_total",         "counter", "target", "Profiles kept as files"},
     [FAMILY_TARGET_UP]     = {"goprofd_target_up",                     "gauge",   "target, source", "1 if the target was read at the last beat, fully or in part"},
@@ -227,6 +230,27 @@ static void write_fields(struct buffer *out, const struct board_page *page)
     const struct prometheus_family *alloc = &prometheus_families[FAMILY_ALLOC_BYTES];
     write_field_family(out, page, &snapshot_fields[SNAPSHOT_FIELD_heap_alloc_bytes], alloc->name,
                        alloc->type, alloc->help);
+}
+
+/* One family with a label, so that the parts can be stacked. */
+static void write_rss_parts(struct buffer *out, const struct board_page *page)
+{
+    bool begun = false;
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        for (size_t part = 0; part < RSS_PART_COUNT && is_current(view); part++) {
+            union field_value value;
+            if (!snapshot_field_get(&view->snapshot->values,
+                                    &snapshot_fields[rss_parts[part].field], &value))
+                continue;
+            if (!begun)
+                begin_own_family(out, FAMILY_RSS_PART);
+            begun = true;
+            begin_sample(out, prometheus_families[FAMILY_RSS_PART].name, view);
+            append_label(out, ',', "part", rss_parts[part].name);
+            end_sample_u64(out, value.u64);
+        }
+    }
 }
 
 /* client_golang's summary, as far as MemStats carries it. */
@@ -493,6 +517,7 @@ static void write_self(struct buffer *out, const struct self_stats *self)
 void view_prometheus(struct buffer *out, const struct prometheus_source *source)
 {
     write_fields(out, source->page);
+    write_rss_parts(out, source->page);
     write_gc_duration(out, source->page);
     write_go_info(out, source->page);
     write_target_info(out, source->page);

@@ -70,6 +70,26 @@ enum field_unit { UNIT_BYTES, UNIT_COUNT, UNIT_NS, UNIT_SECONDS, UNIT_PERCENT, U
     X(cgroup_memory_max_bytes,           U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_cgroup_memory_max_bytes",   NULL, "Hard limit of the cgroup or its nearest limited ancestor (memory.max); absent without a limit") \
     X(cgroup_memory_high_bytes,          U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_cgroup_memory_high_bytes",  NULL, "Throttling limit of the cgroup (memory.high); absent without a limit") \
     X(cgroup_oom_kills,                  U64, FIELD_COUNTER, UNIT_COUNT, "goprof_cgroup_oom_kills_total",    NULL, "Processes of the cgroup killed by the OOM killer") \
+    X(rss_part_heap_live_bytes,          U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: Go objects that the last GC found in use") \
+    X(rss_part_heap_garbage_bytes,       U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: Go objects allocated since the last GC, or dead and not swept yet") \
+    X(rss_part_heap_fragmentation_bytes, U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: free places between objects in spans that are in use") \
+    X(rss_part_heap_idle_bytes,          U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: free heap that was not returned to the system") \
+    X(rss_part_stacks_bytes,             U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: stacks of goroutines") \
+    X(rss_part_runtime_bytes,            U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: the Go runtime's own tables") \
+    X(rss_part_globals_bytes,            U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: global variables of the program and its libraries") \
+    X(rss_part_non_go_bytes,             U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: memory that Go did not allocate, as malloc and mmap") \
+    X(rss_part_unexplained_bytes,        U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: gained since the pages were last looked at, and not counted by the runtime") \
+    X(rss_part_files_bytes,              U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: pages of files") \
+    X(rss_part_shared_bytes,             U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: shared memory") \
+    X(rss_parts_age_ns,                  U64, FIELD_GAUGE,   UNIT_NS,    "goprof_rss_parts_age_seconds",     NULL, "How long ago the pages behind the parts of RSS, and pss_bytes, were looked at") \
+    X(rss_parts_cost_ns,                 U64, FIELD_GAUGE,   UNIT_NS,    "goprof_rss_parts_cost_seconds",    NULL, "How long goprofd took to look at them") \
+    X(pss_bytes,                         U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_pss_bytes",                 NULL, "Resident memory with shared pages divided among those who share them") \
+    X(rss_huge_bytes,                    U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_rss_huge_bytes",            NULL, "Resident anonymous memory in transparent huge pages") \
+    X(memory_limit_bytes,                U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_memory_limit_bytes",        NULL, "Limit with the least headroom: memory.max or memory.high of the cgroup, or GOMEMLIMIT; absent without any") \
+    X(memory_limit_used_bytes,           U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_memory_limit_used_bytes",   NULL, "What counts against that limit: memory.current, or for GOMEMLIMIT what a GC cannot give back") \
+    X(memory_limit_headroom_bytes,       U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_memory_limit_headroom_bytes", NULL, "What is left below that limit") \
+    X(memory_growth_bytes_per_second,    F64, FIELD_GAUGE,   UNIT_BYTES, "goprof_memory_growth_bytes_per_second", NULL, "Robust slope of anonymous and shared memory over the last minutes; 0: it does not grow") \
+    X(time_to_limit_seconds,             F64, FIELD_GAUGE,   UNIT_SECONDS, "goprof_time_to_limit_seconds",     NULL, "When the first limit is reached at the present slope; absent while memory does not grow") \
     X(read_duration_ns,                  U64, FIELD_GAUGE,   UNIT_NS,    "goprof_read_duration_seconds",     NULL, "How long goprofd took to read the target") \
     X(read_bytes,                        U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_read_bytes",                NULL, "Bytes goprofd copied from the target for this snapshot") \
     X(read_retries,                      U64, FIELD_GAUGE,   UNIT_COUNT, "goprof_read_retries",              NULL, "Times a part was read again because a GC was moving it")

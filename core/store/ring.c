@@ -5,6 +5,7 @@
  * the smaller ones left behind (`retired`) are freed by the next preparation. */
 #include "core/store/ring.h"
 
+#include "core/store/heap_classes.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
 
@@ -73,11 +74,14 @@ static void move_to_spare(struct ring *ring)
     ring->spare = NULL;
 }
 
-/* The tops of [snapshot] count unless its neighbour [other] holds the same ones. */
+/* The tops and size classes of [snapshot] count unless its neighbour [other] holds the same ones. */
 static size_t bytes_beside(const struct snapshot *snapshot, const struct snapshot *other)
 {
     const bool shared = snapshot->tops == NULL || (other != NULL && other->tops == snapshot->tops);
-    return sizeof(*snapshot) + (shared ? 0 : tops_bytes(snapshot->tops));
+    const bool classes_shared = snapshot->heap_classes == NULL ||
+                                (other != NULL && other->heap_classes == snapshot->heap_classes);
+    return sizeof(*snapshot) + (shared ? 0 : tops_bytes(snapshot->tops)) +
+           (classes_shared ? 0 : sizeof(*snapshot->heap_classes));
 }
 
 const struct snapshot *ring_drop_oldest(struct ring *ring)

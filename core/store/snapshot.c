@@ -1,6 +1,7 @@
 /* snapshot.c - one instant of a target: built by the sampler, sealed, shared, dropped. */
 #include "core/store/snapshot.h"
 
+#include "core/store/heap_classes.h"
 #include "core/store/profile.h"
 
 struct snapshot *snapshot_begin(uint64_t realtime_ns, uint64_t monotonic_ns)
@@ -17,6 +18,7 @@ struct snapshot *snapshot_begin(uint64_t realtime_ns, uint64_t monotonic_ns)
 static void destroy(struct snapshot *snapshot)
 {
     tops_unref(snapshot->tops);
+    heap_classes_unref(snapshot->heap_classes);
     free(snapshot);
 }
 
@@ -57,6 +59,10 @@ size_t snapshot_bytes(const struct snapshot *snapshot)
     size_t bytes = sizeof(*snapshot);
     if (tops != NULL && atomic_load_explicit(&tops->refs_, memory_order_relaxed) == 1)
         bytes += tops_bytes(tops);
+    const struct heap_classes *classes = snapshot->heap_classes;
+    if (classes != NULL &&
+        atomic_load_explicit(&classes->refs_, memory_order_relaxed) == 1)
+        bytes += sizeof(*classes);
     return bytes;
 }
 

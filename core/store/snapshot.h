@@ -15,6 +15,7 @@
 
 #include "core/store/fields.h"
 
+struct heap_classes;
 struct tops;
 struct top_entry;
 
@@ -29,6 +30,7 @@ struct snapshot {
     bool partial;               /* something a source should know is missing this time */
     const char *partial_reason; /* constant text, or NULL */
     const struct tops *tops;    /* one hold, shared between snapshots of one GC; may be NULL */
+    const struct heap_classes *heap_classes; /* one hold, shared until the next look; may be NULL */
     struct snapshot_values values;
 };
 
