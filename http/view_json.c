@@ -1,6 +1,8 @@
 /* view_json.c - snapshots, top lists and targets as JSON. */
 #include "http/view_json.h"
 
+#include <math.h>
+
 #include "core/base/json.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
@@ -73,6 +75,23 @@ void view_json_top_allocation(struct json *json, const char *target, const struc
     json_end_object(json);
 }
 
+static void write_retention(struct json *json, const struct retention_figures *figures)
+{
+    for (size_t i = 0; i < RETENTION_FIGURE_COUNT; i++) {
+        const struct retention_field *field = &retention_fields[i];
+        const double value = retention_figure_get(figures, field);
+        if (isnan(value))
+            continue; /* not known */
+        json_key(json, field->name);
+        if (field->kind == RETENTION_FLAG)
+            json_bool(json, value != 0);
+        else if (value == trunc(value) && fabs(value) < 0x1p53)
+            json_i64(json, (int64_t)value);
+        else
+            json_f64(json, value);
+    }
+}
+
 void view_json_top_retention(struct json *json, const char *target, const struct top_entry *entry,
                              const struct snapshot *snapshot)
 {
@@ -82,6 +101,7 @@ void view_json_top_retention(struct json *json, const char *target, const struct
     if (snapshot != NULL)
         json_member_f64(json, "retained_percent", snapshot_retained_percent(snapshot, entry));
     json_member_i64(json, "retained_objects", entry->inuse_objects);
+    write_retention(json, &entry->retention);
     json_member_u64(json, "sites", entry->site_count);
     write_place(json, entry);
     json_end_object(json);

@@ -19,6 +19,7 @@ static const struct config_part {
     {"targets", config_set_targets},
     {"rules", config_set_rules},
     {"notify", config_set_notify},
+    {"tags", config_set_tags},
 };
 
 enum {

@@ -53,6 +53,15 @@ struct config_rule {
     const struct config_node *params; /* NODE_TABLE of overrides (everything but `enabled`), or NULL */
 };
 
+/* A rule of `tags`: globs that must all match one frame of a stack; NULL: not asked.  See
+ * core/store/tag_rules.h. */
+struct config_tag {
+    const char *tag;
+    const char *match; /* full function name */
+    const char *package;
+    const char *file;
+};
+
 enum config_notify_kind { CONFIG_NOTIFY_ALERTMANAGER, CONFIG_NOTIFY_WEBHOOK };
 
 /* One receiver of alerts.  Paths and texts are "" where not set. */
@@ -102,6 +111,9 @@ struct config {
     size_t target_count;
     const struct config_rule *rules;
     size_t rule_count;
+    const struct config_tag *tags; /* in order; the first that matches counts */
+    size_t tag_count;
+    bool tags_by_function; /* `tags` is a function: lua/tagger.h runs it */
     const struct config_notify *notify;
     size_t notify_count;
     struct arena *arena_;

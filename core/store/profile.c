@@ -3,6 +3,8 @@
  * The sampler's source fills it; from the seal on nobody writes. */
 #include "core/store/profile.h"
 
+#include "core/store/retention.h"
+
 struct profile *profile_begin(struct site_table *sites, size_t capacity)
 {
     size_t bytes = 0;
@@ -36,11 +38,13 @@ const struct profile *profile_seal(struct profile *profile)
         add(&totals.inuse_bytes, entry->inuse_bytes);
     }
     profile->totals = totals;
+    profile->history = site_table_history(profile->sites, profile);
     return profile;
 }
 
 static void destroy(struct profile *profile)
 {
+    retention_history_unref(profile->history);
     site_table_unref(profile->sites);
     free(profile);
 }

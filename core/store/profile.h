@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/store/retention_figures.h"
 #include "core/store/site.h"
 
 struct profile_entry {
@@ -43,6 +44,7 @@ struct profile {
     const struct mapping *mappings; /* in [sites] */
     size_t mapping_count;
     struct profile_totals totals;
+    const struct retention_history *history; /* one hold; or NULL: see retention.h */
     size_t entry_count;
     size_t entry_capacity;
     struct profile_entry entries[];
@@ -66,7 +68,7 @@ struct profile_raw {
 void profile_scale(struct profile_entry *entry, const struct profile_raw *raw,
                    uint64_t object_bytes, int64_t rate, bool size_exact);
 
-/* Computes the totals and makes it const: the caller owns one hold. */
+/* Computes the totals, adds it to the history of its sites and makes it const: the caller owns one hold. */
 const struct profile *profile_seal(struct profile *profile);
 void profile_discard(struct profile *profile); /* instead of sealing */
 
@@ -87,6 +89,7 @@ struct top_entry {
     int64_t inuse_objects;
     int64_t inuse_bytes;
     uint64_t site_count;
+    struct retention_figures retention; /* of entries of `retentions`; elsewhere all zero */
 };
 
 /* The largest groups of a profile: by bytes ever allocated and by bytes in use. */

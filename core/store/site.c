@@ -11,6 +11,8 @@
 
 #include "core/base/arena.h"
 #include "core/store/primitive.h"
+#include "core/store/retention.h"
+#include "core/store/tag_book.h"
 
 enum {
     CHUNK_BYTES = 64 << 10,
@@ -30,6 +32,10 @@ struct site_table {
     size_t string_slots;
     size_t string_count;
     uint32_t site_count;
+    struct tag_book *tags;
+    struct retention_book *retention; /* NULL until somebody reads regularly */
+    uint64_t now_realtime_ns;
+    uint64_t window_ns;
 };
 
 struct site_table *site_table_new(void)
@@ -41,7 +47,8 @@ struct site_table *site_table_new(void)
     table->arena = arena_new(SITE_TABLE_MAX_BYTES, CHUNK_BYTES);
     table->strings = calloc(STRING_SLOTS_FIRST, sizeof(*table->strings));
     table->string_slots = STRING_SLOTS_FIRST;
-    if (table->arena == NULL || table->strings == NULL) {
+    table->tags = tag_book_new();
+    if (table->arena == NULL || table->strings == NULL || table->tags == NULL) {
         site_table_unref(table);
         return NULL;
     }
@@ -58,9 +65,34 @@ void site_table_unref(struct site_table *table)
 {
     if (table == NULL || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) != 1)
         return;
+    tag_book_free(table->tags);
+    retention_book_free(table->retention);
     free(table->strings);
     arena_free(table->arena);
     free(table);
+}
+
+void site_table_use_tagger(struct site_table *table, const struct site_tagger *tagger)
+{
+    tag_book_use(table->tags, tagger);
+}
+
+void site_table_begin_read(struct site_table *table, uint64_t realtime_ns, uint64_t window_ns)
+{
+    table->now_realtime_ns = realtime_ns;
+    table->window_ns = window_ns;
+}
+
+const struct retention_history *site_table_history(struct site_table *table,
+                                                   const struct profile *profile)
+{
+    if (table->window_ns == 0)
+        return NULL;
+    if (table->retention == NULL)
+        table->retention = retention_book_new();
+    return table->retention == NULL
+               ? NULL
+               : retention_book_add(table->retention, profile, table->window_ns);
 }
 
 /* ---- strings ---- */
@@ -150,12 +182,14 @@ static const struct frame *find_blame(const struct frame *frames, size_t count)
 static bool derive(struct site_table *table, struct site *site, const struct primitive *primitive)
 {
     site->blame = find_blame(site->frames, site->frame_count);
-    site->tag = site->blame->function;
+    site->tag = tag_book_tag(table->tags, table, site->frames, site->frame_count);
+    site->first_seen_realtime_ns = table->now_realtime_ns;
     site->package =
         site_table_string(table, site->blame->function, go_package_length(site->blame->function));
     site->primitive = intern(table, primitive->name);
     site->type_name = intern(table, primitive->type_name);
-    return site->package != NULL && site->primitive != NULL && site->type_name != NULL;
+    return site->tag != NULL && site->package != NULL && site->primitive != NULL &&
+           site->type_name != NULL;
 }
 
 const struct site *site_table_add(struct site_table *table, const struct frame *frames,

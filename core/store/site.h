@@ -46,7 +46,8 @@ struct site {
     uint64_t object_bytes;              /* size of one object, rounded to its size class */
     const char *primitive; /* how: "runtime.growslice", ...; "" if the stack does not say */
     const char *type_name; /* allocated Go type, or "unknown" */
-    const char *tag;       /* on whose behalf: for now the function of [blame] */
+    const char *tag;       /* on whose behalf: route, handler, job; see tag_book.h */
+    uint64_t first_seen_realtime_ns; /* when goprofd met it; 0 if nobody told the time */
     const struct frame *blame; /* innermost frame outside the runtime and standard library; the
                                 * innermost visible one if all are inside */
     const char *package;       /* of blame's function: "net/http"; "" if it has none */
@@ -61,11 +62,25 @@ struct mapping {
     const char *build_id; /* hex of the GNU build id, or "" */
 };
 
+struct profile;
+struct retention_history;
 struct site_table;
+struct site_tagger;
 
 struct site_table *site_table_new(void); /* one hold; NULL without memory */
 struct site_table *site_table_ref(struct site_table *table);
 void site_table_unref(struct site_table *table);
+
+/* Who says the tags of sites that are added from now on; borrowed.  Without it they get their defaults. */
+void site_table_use_tagger(struct site_table *table, const struct site_tagger *tagger);
+
+/* Before each read: sites that are added now were first seen at [realtime_ns], and profiles that are sealed
+ * keep the live bytes of all sites over [window_ns] before them (retention.h). */
+void site_table_begin_read(struct site_table *table, uint64_t realtime_ns, uint64_t window_ns);
+
+/* For profile_seal(): the history up to [profile], one hold; NULL where none is kept. */
+const struct retention_history *site_table_history(struct site_table *table,
+                                                   const struct profile *profile);
 
 /* A copy of [text] that lives as long as the table; equal texts give the same pointer.
  * NULL when the table's cap is reached. */

@@ -3,7 +3,8 @@
  *   entries -> groups (hash table over interned pointers) -> two heaps of the largest -> lists
  *
  * Called by the sampler once for each new profile, and by whoever wants another grouping. */
-#include "core/store/profile.h"
+#include "core/store/group_key.h"
+#include "core/store/retention.h"
 
 bool group_by_parse(const char *text, enum group_by *by)
 {
@@ -21,12 +22,6 @@ bool group_by_parse(const char *text, enum group_by *by)
 }
 
 /* ---- groups ---- */
-
-/* Strings of one site table are equal exactly if their pointers are. */
-struct group_key {
-    const void *first;
-    const void *second;
-};
 
 struct group {
     struct group_key key;
@@ -49,33 +44,13 @@ struct group_table {
     size_t group_count;
 };
 
-static struct group_key key_of(const struct site *site, enum group_by by)
-{
-    switch (by) {
-    case GROUP_SITE:
-        return (struct group_key){site, NULL};
-    case GROUP_TYPE:
-        return (struct group_key){site->type_name, NULL};
-    case GROUP_TAG:
-        return (struct group_key){site->tag, NULL};
-    case GROUP_PACKAGE:
-        return (struct group_key){site->package, NULL};
-    case GROUP_TYPE_TAG:
-        break;
-    }
-    return (struct group_key){site->type_name, site->tag};
-}
-
 /* The group of [key], made if it is new. */
 static struct group *find_group(struct group_table *table, struct group_key key)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)key.first * UINT64_C(0x9E3779B97F4A7C15);
-    hash ^= (uint64_t)(uintptr_t)key.second * UINT64_C(0xC2B2AE3D27D4EB4F);
-    hash ^= hash >> 32;
-    size_t at = (size_t)hash & (table->slot_count - 1);
+    size_t at = (size_t)group_key_hash(key) & (table->slot_count - 1);
     for (; table->slots[at] != 0; at = (at + 1) & (table->slot_count - 1)) {
         struct group *group = &table->groups[table->slots[at] - 1];
-        if (group->key.first == key.first && group->key.second == key.second)
+        if (group_key_equal(group->key, key))
             return group;
     }
     struct group *fresh = &table->groups[table->group_count++];
@@ -138,7 +113,7 @@ static bool build_groups(struct group_table *table, const struct profile *profil
     if (table->slots == NULL || table->groups == NULL)
         return false;
     for (size_t i = 0; i < profile->entry_count; i++)
-        add_entry(find_group(table, key_of(profile->entries[i].site, by)), &profile->entries[i]);
+        add_entry(find_group(table, group_key_of(profile->entries[i].site, by)), &profile->entries[i]);
     return true;
 }
 
@@ -281,6 +256,8 @@ const struct tops *tops_new(const struct profile *profile, enum group_by by, siz
     }
     tops->allocation_count = pick(&groups, by, false, tops->allocations, limit);
     tops->retention_count = pick(&groups, by, true, tops->retentions, limit);
+    if (!retention_measure(profile, by, tops->retentions, tops->retention_count))
+        goto fail;
     tops->sites = site_table_ref(profile->sites);
     release_groups(&groups);
     return tops;
