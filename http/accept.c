@@ -1,4 +1,4 @@
-/* accept.c - the two headers of content negotiation that we heed (declared in reply.h). */
+/* accept.c - the headers of content negotiation that we heed (declared in reply.h). */
 #include "http/reply.h"
 
 #include <strings.h>
@@ -96,4 +96,45 @@ bool accept_encoding_allows_gzip(const char *header, size_t length)
             star = !refused(item);
     }
     return star;
+}
+
+static bool is_msgpack(struct span range)
+{
+    return span_is(range, "application/msgpack") || span_is(range, "application/x-msgpack") ||
+           span_is(range, "application/vnd.msgpack");
+}
+
+bool accept_asks_msgpack(const char *header, size_t length)
+{
+    struct span rest = {header, length};
+    while (rest.length > 0) {
+        struct span item = cut(&rest, ',');
+        const struct span range = cut(&item, ';');
+        if (is_msgpack(range))
+            return !refused(item);
+        if (span_is(range, "application/json") && !refused(item))
+            return false;
+    }
+    return false;
+}
+
+/* "W/" says that other bytes may mean the same; whether they do is all that counts here. */
+static struct span opaque_tag(struct span tag)
+{
+    if (tag.length > 2 && tag.at[0] == 'W' && tag.at[1] == '/')
+        return (struct span){tag.at + 2, tag.length - 2};
+    return tag;
+}
+
+bool if_none_match(const char *header, size_t length, const char *etag)
+{
+    const struct span wanted = opaque_tag((struct span){etag, strlen(etag)});
+    struct span rest = {header, length};
+    while (rest.length > 0) {
+        const struct span tag = opaque_tag(cut(&rest, ','));
+        if (span_is(tag, "*") ||
+            (tag.length == wanted.length && memcmp(tag.at, wanted.at, tag.length) == 0))
+            return true;
+    }
+    return false;
 }

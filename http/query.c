@@ -20,7 +20,7 @@ const struct param_info query_params[PARAM_COUNT] = {
     [PARAM_STATE] = {"state", "pending, firing, resolved, or several with commas",
                      "Only findings in these states"},
     [PARAM_RULE] = {"rule", "name of a rule", "Only findings of this rule"},
-    [PARAM_FORMAT] = {"format", "json", "Form of the answer (msgpack is not served yet)"},
+    [PARAM_FORMAT] = {"format", "json or msgpack", "Form of the answer, whatever Accept says"},
     [PARAM_DEBUG] = {"debug", "0, 1 or 2",
                      "1: the text form of net/http/pprof instead of gzipped protobuf; 2: of "
                      "goroutines one by one"},
@@ -171,10 +171,8 @@ static bool apply(struct query *query, enum param param, char *value,
     case PARAM_STATE:
         return parse_states(value, &query->states, err);
     case PARAM_FORMAT:
-        if (strcmp(value, "msgpack") == 0)
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "parameter format: msgpack is not served yet; use json");
-        return strcmp(value, "json") == 0 ? true : fail_value(info, value, err);
+        return strcmp(value, "json") == 0 || strcmp(value, "msgpack") == 0 ||
+               fail_value(info, value, err);
     case PARAM_DEBUG:
         if (strlen(value) != 1 || value[0] < '0' || value[0] > '2')
             return fail_value(info, value, err);

@@ -7,6 +7,8 @@
 #include <h2o.h>
 
 #include "core/base/json.h"
+#include "core/base/log.h"
+#include "core/store/json_msgpack.h"
 #include "http/loop.h"
 
 const char CONTENT_TYPE_JSON[] = "application/json";
@@ -14,6 +16,7 @@ const char CONTENT_TYPE_TEXT[] = "text/plain; charset=utf-8";
 const char CONTENT_TYPE_HTML[] = "text/html; charset=utf-8";
 const char CONTENT_TYPE_PROMETHEUS[] = "text/plain; version=0.0.4; charset=utf-8";
 const char CONTENT_TYPE_BINARY[] = "application/octet-stream";
+const char CONTENT_TYPE_MSGPACK[] = "application/msgpack";
 
 enum { GZIP_LEVEL = 5, GZIP_WINDOW_BITS = 15 + 16 /* +16: gzip, not zlib */ };
 
@@ -22,6 +25,7 @@ static const struct {
     const char *reason;
 } reasons[] = {
     {200, "OK"},
+    {304, "Not Modified"},
     {400, "Bad Request"},
     {403, "Forbidden"},
     {404, "Not Found"},
@@ -49,6 +53,7 @@ static void body_dispose(void *block)
     struct body *body = block;
     free(body->bytes);
     body_unref(body->gzip);
+    body_unref(body->msgpack);
 }
 
 struct body *body_new(struct buffer *content, const char *content_type)
@@ -115,6 +120,37 @@ static struct body *body_compress(const struct body *body)
     return packed;
 }
 
+/* NULL when it cannot be had. */
+static struct body *body_to_msgpack(const struct body *body)
+{
+    struct buffer out;
+    struct error err;
+    buffer_init(&out, body->length + 64); /* never longer than the JSON, but for tiny ones */
+    if (!json_to_msgpack(body->bytes, body->length, &out, &err)) {
+        log_error(log_msg("an answer cannot be given as msgpack"), log_str("reason", err.message));
+        buffer_release(&out);
+        return NULL;
+    }
+    return body_new(&out, CONTENT_TYPE_MSGPACK);
+}
+
+/* A number for the content: equal bytes, equal number.  Eight bytes a step, mixed as MurmurHash's
+ * finalizer mixes (public domain), so that a change anywhere changes all of it. */
+static uint64_t etag_of(struct body *body)
+{
+    uint64_t hash = body->length * UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t at = 0; body->etag == 0 && at < body->length; at += 8) {
+        uint64_t word = 0;
+        const size_t left = body->length - at;
+        memcpy(&word, body->bytes + at, left < 8 ? left : 8);
+        hash = (hash ^ word) * UINT64_C(0xff51afd7ed558ccd);
+        hash ^= hash >> 33;
+    }
+    if (body->etag == 0)
+        body->etag = hash != 0 ? hash : 1;
+    return body->etag;
+}
+
 /* ---- headers ---- */
 
 static h2o_iovec_t request_header(h2o_req_t *req, const char *name)
@@ -160,12 +196,13 @@ const char *reply_request_id(h2o_req_t *req)
     return made;
 }
 
-static void add_common_headers(h2o_req_t *req, const char *content_type)
+static void add_common_headers(h2o_req_t *req, const char *content_type, bool may_be_kept)
 {
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
                    strlen(content_type));
+    /* no-cache: keep it if you like, but ask whether it still holds. */
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
-                   H2O_STRLIT("no-store"));
+                   may_be_kept ? "no-cache" : "no-store", 8);
     const char *id = reply_request_id(req);
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-request-id"), 0,
                           "X-Request-ID", id, strlen(id));
@@ -179,33 +216,93 @@ static void send_bytes(h2o_req_t *req, int status, h2o_iovec_t bytes)
 
     req->res.status = status;
     req->res.reason = reason_of(status);
-    req->res.content_length = bytes.len; /* without it h2o would answer chunked */
+    /* Without it h2o would answer chunked; of a 304 it would be that of the 200. */
+    req->res.content_length = status == 304 ? SIZE_MAX : bytes.len;
     h2o_start_response(req, &generator);
     const bool head = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
     h2o_send(req, &bytes, head || bytes.len == 0 ? 0 : 1, H2O_SEND_STATE_FINAL);
 }
 
+bool reply_wants_msgpack(const h2o_req_t *req)
+{
+    static const char parameter[] = "format=";
+    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
+    const h2o_iovec_t path = req->input.path;
+    const char *rest = path.len == 0 ? NULL : memchr(path.base, '?', path.len);
+    const char *end = path.base + path.len;
+    while (rest != NULL && (size_t)(end - rest) > sizeof(parameter)) {
+        rest++; /* behind '?' or '&' */
+        if (memcmp(rest, parameter, sizeof(parameter) - 1) == 0)
+            return rest[sizeof(parameter) - 1] == 'm'; /* checked by query_parse() */
+        rest = memchr(rest, '&', (size_t)(end - rest));
+    }
+    return at != -1 && accept_asks_msgpack(req->headers.entries[at].value.base,
+                                           req->headers.entries[at].value.len);
+}
+
+static struct body *choose_form(const h2o_req_t *req, struct body *body)
+{
+    if (body->content_type != CONTENT_TYPE_JSON || !reply_wants_msgpack(req))
+        return body;
+    if (!body->msgpack_tried) {
+        body->msgpack_tried = true;
+        body->msgpack = body_to_msgpack(body);
+    }
+    return body->msgpack != NULL ? body->msgpack : body;
+}
+
+static struct body *choose_encoding(h2o_req_t *req, struct body *body)
+{
+    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT_ENCODING, -1);
+    if (at == -1 || !accept_encoding_allows_gzip(req->headers.entries[at].value.base,
+                                                 req->headers.entries[at].value.len))
+        return body;
+    if (!body->gzip_tried) {
+        body->gzip_tried = true;
+        body->gzip = body_compress(body);
+    }
+    if (body->gzip == NULL)
+        return body;
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL,
+                   H2O_STRLIT("gzip"));
+    return body->gzip;
+}
+
+/* Adds the ETag; true if the client has these bytes already.  Weak: gzip is the same content. */
+static bool client_has(h2o_req_t *req, struct body *body)
+{
+    char *text = h2o_mem_alloc_pool(&req->pool, 24);
+    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_IF_NONE_MATCH, -1);
+    const int length = snprintf(text, 24, "W/\"%016llx\"", (unsigned long long)etag_of(body));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, text, (size_t)length);
+    return at != -1 && if_none_match(req->headers.entries[at].value.base,
+                                     req->headers.entries[at].value.len, text);
+}
+
+/* What changes with every look, or is small, is not worth asking for again. */
+static bool has_etag(const h2o_req_t *req, int status, const struct body *body)
+{
+    return status == 200 && body->content_type != CONTENT_TYPE_PROMETHEUS &&
+           body->length >= REPLY_ETAG_MIN_BYTES && req->method.base[0] != 'P';
+}
+
 void reply_body(h2o_req_t *req, int status, struct body *body)
 {
-    add_common_headers(req, body->content_type);
-    struct body *chosen = body;
-    if (body->compressible && body->length > REPLY_GZIP_MIN_BYTES) {
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, NULL,
-                       H2O_STRLIT("Accept-Encoding"));
-        const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT_ENCODING, -1);
-        if (at != -1 && accept_encoding_allows_gzip(req->headers.entries[at].value.base,
-                                                    req->headers.entries[at].value.len)) {
-            if (!body->gzip_tried) {
-                body->gzip_tried = true;
-                body->gzip = body_compress(body);
-            }
-            if (body->gzip != NULL) {
-                chosen = body->gzip;
-                h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL,
-                               H2O_STRLIT("gzip"));
-            }
-        }
+    struct body *chosen = choose_form(req, body);
+    const bool may_be_kept = has_etag(req, status, chosen);
+    add_common_headers(req, chosen->content_type, may_be_kept);
+    const bool compressible = chosen->compressible && chosen->length > REPLY_GZIP_MIN_BYTES;
+    const bool negotiable = body->content_type == CONTENT_TYPE_JSON;
+    if (compressible || negotiable)
+        reply_header(req, "vary", !compressible ? "Accept"
+                                  : negotiable  ? "Accept, Accept-Encoding"
+                                                : "Accept-Encoding");
+    if (may_be_kept && client_has(req, chosen)) {
+        send_bytes(req, 304, h2o_iovec_init(NULL, 0));
+        return;
     }
+    if (compressible)
+        chosen = choose_encoding(req, chosen);
     h2o_mem_link_shared(&req->pool, chosen); /* takes a hold of its own until the request ends */
     send_bytes(req, status, h2o_iovec_init(chosen->bytes, chosen->length));
 }
@@ -238,7 +335,7 @@ static void send_error(h2o_req_t *req, int status, const char *message)
     reply_error_json(&content, message);
     struct body *body = body_new(&content, CONTENT_TYPE_JSON);
     if (body == NULL) { /* no memory even for this */
-        add_common_headers(req, CONTENT_TYPE_JSON);
+        add_common_headers(req, CONTENT_TYPE_JSON, false);
         send_bytes(req, 500, h2o_iovec_init(H2O_STRLIT("{\"error\":\"out of memory\"}\n")));
         return;
     }

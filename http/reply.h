@@ -19,20 +19,29 @@ extern const char CONTENT_TYPE_TEXT[];
 extern const char CONTENT_TYPE_HTML[];
 extern const char CONTENT_TYPE_PROMETHEUS[];
 extern const char CONTENT_TYPE_BINARY[];
+extern const char CONTENT_TYPE_MSGPACK[];
 
 enum {
     REPLY_MAX_BYTES = 256 << 20,
     REPLY_GZIP_MIN_BYTES = 1024, /* smaller ones do not get smaller enough to pay */
+    REPLY_ETAG_MIN_BYTES = 64,
     REPLY_REQUEST_ID_MAX_BYTES = 64,
 };
 
+/* A JSON body has up to two further forms, each made on first use and kept with it:
+ *
+ *   JSON --Accept: application/msgpack--> msgpack
+ *     `--Accept-Encoding: gzip--> gzip         `--> gzip */
 struct body {
     char *bytes; /* malloc'ed */
     size_t length;
     const char *content_type; /* constant; a compressed one is sent as it is */
     bool compressible;
     bool gzip_tried;
-    struct body *gzip; /* the same compressed, made on first use; one hold, or NULL */
+    struct body *gzip; /* the same compressed; one hold, or NULL */
+    bool msgpack_tried;
+    struct body *msgpack; /* the same as msgpack; one hold, or NULL */
+    uint64_t etag;        /* 0: not computed yet */
     uint64_t made_ms;  /* loop time, for those who limit its age */
 };
 
@@ -42,7 +51,9 @@ struct body *body_new(struct buffer *content, const char *content_type);
 struct body *body_ref(struct body *body);
 void body_unref(struct body *body); /* NULL is allowed */
 
-/* Sends [body]; it stays alive until the last byte is out.  The caller keeps its hold. */
+/* Sends [body] in the form that the client asked for; 304 without it if the client has it already (GET with
+ * If-None-Match, status 200).  It stays alive until the last byte is out.  The caller keeps its
+ * hold. */
 void reply_body(struct st_h2o_req_t *req, int status, struct body *body);
 
 /* Sends and takes over [content].  If it failed, the answer is a 500 that says so. */
@@ -72,5 +83,13 @@ void reply_error_json(struct buffer *out, const char *message);
  * Accept-Encoding header lets gzip through.  Pure; q=0 is heeded. */
 bool accept_allows(const char *header, size_t length, const char *type, const char *subtype);
 bool accept_encoding_allows_gzip(const char *header, size_t length);
+/* Whether an Accept header asks for msgpack by name: application/msgpack, or its older names, and not
+ * application/json before it. */
+bool accept_asks_msgpack(const char *header, size_t length);
+/* Whether an If-None-Match header names [etag] (weak comparison), or is "*". */
+bool if_none_match(const char *header, size_t length, const char *etag);
+
+/* Whether the client wants msgpack, by ?format= or Accept. */
+bool reply_wants_msgpack(const struct st_h2o_req_t *req);
 
 #endif

@@ -265,10 +265,11 @@ static void call_handler(h2o_req_t *req, struct loop *loop, const struct route_m
     request.id = match->id[0] != '\0' ? match->id : NULL;
     if (!query_parse(&request.query, &route->query, query_text.base, query_text.len, &err)) {
         reply_failure(req, &err);
-    } else if (route->json && !accepts_json(req)) {
+    } else if (route->json && (request.query.given & PARAM_BIT(FORMAT)) == 0 &&
+               !accepts_json(req) && !reply_wants_msgpack(req)) {
         reply_error(req, 406,
-                    "this path answers application/json; Accept does not let it through "
-                    "(msgpack is not served yet)");
+                    "this path answers application/json and application/msgpack; Accept lets "
+                    "neither through");
     } else if (route->method[0] == 'P' && is_foreign_origin(req)) {
         reply_error(req, 403, "a page of another origin may not do this");
     } else {

@@ -54,3 +54,37 @@ Test(accept, survives_separators_alone)
     cr_assert_not(gzip(";;;,,,q=;"));
     cr_assert(json("   "));
 }
+
+static bool msgpack(const char *header)
+{
+    return accept_asks_msgpack(header, strlen(header));
+}
+
+Test(accept, gives_msgpack_only_to_those_who_name_it)
+{
+    cr_assert(msgpack("application/msgpack"));
+    cr_assert(msgpack("application/x-msgpack;q=0.5"));
+    cr_assert(msgpack("application/vnd.msgpack, application/json"));
+    cr_assert(msgpack("text/html, application/msgpack;q=0.9, */*;q=0.1"));
+    cr_assert_not(msgpack("application/json, application/msgpack"));
+    cr_assert_not(msgpack("application/msgpack;q=0"));
+    cr_assert_not(msgpack("*/*"));
+    cr_assert_not(msgpack(""));
+}
+
+static bool matches(const char *header)
+{
+    return if_none_match(header, strlen(header), "W/\"12ab\"");
+}
+
+Test(accept, compares_etags_weakly)
+{
+    cr_assert(matches("W/\"12ab\""));
+    cr_assert(matches("\"12ab\""));
+    cr_assert(matches("\"x\", W/\"12ab\" "));
+    cr_assert(matches("*"));
+    cr_assert_not(matches("\"12AB\""));
+    cr_assert_not(matches("12ab"));
+    cr_assert_not(matches("W/"));
+    cr_assert_not(matches(""));
+}

@@ -288,7 +288,7 @@ Test(server, compresses_for_those_who_can_read_it)
             fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = gzip});
         size_t length = 0;
         expect_header(&packed, "content-encoding", "gzip");
-        expect_header(&packed, "vary", "Accept-Encoding");
+        expect_header(&packed, "vary", "Accept, Accept-Encoding");
         cr_assert_lt(packed.length, plain.length);
         char *text = gunzip(&packed, &length);
         cr_assert_eq(length, plain.length);
@@ -307,12 +307,15 @@ Test(server, compresses_for_those_who_can_read_it)
 Test(server, says_no_to_forms_it_cannot_give)
 {
     fixture_start(&fixture);
-    const char *const msgpack[] = {"Accept: application/msgpack", NULL};
+    const char *const xml[] = {"Accept: application/xml", NULL};
     struct answer answer =
-        fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = msgpack});
+        fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = xml});
     cr_assert_eq(answer.status, 406);
     answer_release(&answer);
-    expect("/v1/metrics/latest?format=msgpack", 406, "msgpack is not served yet");
+    answer = fixture_call(
+        &fixture, &(struct call){.path = "/v1/metrics/latest?format=json", .headers = xml});
+    cr_assert_eq(answer.status, 200, "the parameter has the last word");
+    answer_release(&answer);
     expect("/v1/metrics/latest?format=xml", 400, "parameter format");
     expect("/v1/metrics/latest?tagret=demo", 400,
            "parameter tagret: not known here; allowed: target");
@@ -497,4 +500,67 @@ Test(server, refuses_a_body_that_is_too_large_in_json)
     answer_release(&answer);
     free(body);
     expect("/health/live", 200, "ok");
+}
+
+/* ---- the same answer as msgpack, and only once ---- */
+
+/* As map of at least [members] members. */
+static void assert_is_msgpack_map(const struct answer *answer, unsigned members)
+{
+    char type[64];
+    cr_assert_eq(answer->status, 200);
+    cr_assert(answer_header(answer, "content-type", type, sizeof(type)));
+    cr_assert_str_eq(type, "application/msgpack");
+    cr_assert_gt(answer->length, 3);
+    cr_assert_eq((unsigned char)answer->body[0], 0xDE, "a map of 16 to 65535 members");
+    cr_assert_geq((unsigned)(unsigned char)answer->body[1] * 256 + (unsigned char)answer->body[2],
+                  members);
+}
+
+Test(server, gives_any_json_answer_as_msgpack_too)
+{
+    fixture_start(&fixture);
+    const char *const msgpack[] = {"Accept: application/msgpack", NULL};
+    const char *const both[] = {"Accept: application/json, application/msgpack", NULL};
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = msgpack});
+    assert_is_msgpack_map(&answer, 16);
+    char vary[64];
+    cr_assert(answer_header(&answer, "vary", vary, sizeof(vary)));
+    cr_assert_not_null(strstr(vary, "Accept"));
+    answer_release(&answer);
+    answer = fixture_get(&fixture, "/v1/metrics/latest?format=msgpack");
+    assert_is_msgpack_map(&answer, 16);
+    answer_release(&answer);
+    answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = both});
+    cr_assert_eq(answer.body[0], '{', "what is named first is preferred");
+    answer_release(&answer);
+    answer = fixture_get(&fixture, "/v1/metrics/latest?target=nobody&format=msgpack");
+    cr_assert_eq(answer.status, 404);
+    cr_assert_eq(memcmp(answer.body, "\x81\xA5" "error", 7), 0);
+    answer_release(&answer);
+}
+
+Test(server, does_not_send_again_what_the_client_has)
+{
+    fixture_start(&fixture);
+    char etag[64];
+    char header[96];
+    struct answer answer = fixture_get(&fixture, "/v1/metrics/latest");
+    cr_assert(answer_header(&answer, "etag", etag, sizeof(etag)));
+    answer_release(&answer);
+    (void)snprintf(header, sizeof(header), "If-None-Match: \"other\", %s", etag);
+    const char *const headers[] = {header, NULL};
+    answer = fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = headers});
+    cr_assert_eq(answer.status, 304);
+    cr_assert_eq(answer.length, 0);
+    answer_release(&answer);
+    answer = fixture_call(
+        &fixture, &(struct call){.path = "/v1/metrics/latest?format=msgpack", .headers = headers});
+    cr_assert_eq(answer.status, 200, "another form is another answer");
+    answer_release(&answer);
+    answer = fixture_get(&fixture, "/metrics");
+    cr_assert_not(answer_header(&answer, "etag", etag, sizeof(etag)), "it changes with every look");
+    answer_release(&answer);
 }
