@@ -55,8 +55,7 @@ static void print_row(const struct ps_row *row, pid_t pid, const struct go_found
     if (snapshot != NULL) {
         bool ok = process != NULL && go_process_read(process, snapshot, &profile, &err);
         const struct snapshot_values *values = &snapshot->values;
-        if (!ok && !SNAPSHOT_HAS(values, rss_bytes) &&
-            !procfs_usage_read(row->procfs, pid, &snapshot->values, &ignored))
+        if (!procfs_usage_read(row->procfs, pid, &snapshot->values, &ignored) && !ok)
             err = ignored; /* not even the kernel tells: it is gone, which says more */
         format_mib(rss, sizeof(rss), SNAPSHOT_HAS(values, rss_bytes), values->rss_bytes);
         format_mib(heap, sizeof(heap), SNAPSHOT_HAS(values, heap_alloc_bytes),

@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/base/mailbox.h"
 #include "core/capture/capture.h"
+#include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
 #include "core/profile_jobs.h"
 #include "core/store/board.h"
@@ -29,6 +30,7 @@ struct sampler {
     struct mailbox *subscriber;
     struct capturer *capturer; /* NULL: nobody keeps last profiles */
     struct procfs procfs;
+    struct usage_context usage;
     struct target_context context;
     struct target_set *targets;
     struct profile_jobs *jobs;
@@ -61,8 +63,10 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
         goto no_memory;
     sampler->board = board;
     sampler->procfs = (struct procfs){.root = ""};
-    sampler->context =
-        (struct target_context){.procfs = &sampler->procfs, .counters = board_counters(board)};
+    usage_context_init(&sampler->usage, &sampler->procfs);
+    sampler->context = (struct target_context){.procfs = &sampler->procfs,
+                                               .usage = &sampler->usage,
+                                               .counters = board_counters(board)};
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
     sampler->control = mailbox_new(PROFILE_JOBS_MAX, refuse_request);
     sampler->jobs = profile_jobs_new();
@@ -141,6 +145,7 @@ static void offer_losses(struct sampler *sampler)
 
 static void run_beat(struct sampler *sampler)
 {
+    cgroup_table_next_beat(&sampler->usage.cgroups);
     target_set_refresh(sampler->targets, clock_monotonic_ns());
     for (size_t i = 0; i < target_set_count(sampler->targets); i++)
         target_read(target_set_at(sampler->targets, i), clock_monotonic_ns());
@@ -305,6 +310,7 @@ void sampler_free(struct sampler *sampler)
         return;
     profile_jobs_free(sampler->jobs);
     target_set_free(sampler->targets);
+    usage_context_release(&sampler->usage);
     mailbox_free(sampler->control);
     free(sampler->views);
     free(sampler->waits);

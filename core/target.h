@@ -23,10 +23,12 @@ struct config_target;
 struct procfs;
 struct stack_source;
 struct target;
+struct usage_context;
 
 /* What a target needs of its surroundings; outlives every target. */
 struct target_context {
     const struct procfs *procfs;
+    struct usage_context *usage;
     struct board_counters *counters;
 };
 

@@ -627,9 +627,7 @@ bool go_process_read(struct go_process *process, struct snapshot *building,
     struct error cause = {0};
 
     *profile = NULL;
-    if (!check_alive(process, err) ||
-        (process->core == NULL &&
-         !procfs_usage_read(&process->fs, process->pid, &building->values, err)))
+    if (!check_alive(process, err))
         return false;
     bool ok = read_runtime(process, building, profile, &cause);
     /* Whatever was read counts only if it was read from this process: a failure because it is

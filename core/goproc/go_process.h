@@ -42,11 +42,11 @@ bool go_process_probe(const struct procfs *fs, pid_t pid, char go_version[64], s
 void go_process_facts(const struct go_process *process, struct target_facts *facts);
 const char *go_process_cmdline(const struct go_process *process, size_t *length);
 
-/* Reads the process into [building] (values, partial) and returns the heap profile in [*profile]: one
- * hold for the caller; the same sealed object as last time while no new GC was published.  The
- * start time is checked before and after.  False: ERROR_GONE when it exited or was replaced
- * (also by exec), ERROR_BUSY when GC never let go within the retries, and so on; [building] may then
- * hold kernel values only.  `tops` is not set here. */
+/* Reads the runtime into [building] (values, partial; what the kernel tells is process_usage.h's) and
+ * returns the heap profile in [*profile]: one hold for the caller; the same sealed object as last time
+ * while no new GC was published.  The start time is checked before and after.  False: ERROR_GONE when it
+ * exited or was replaced (also by exec), ERROR_BUSY when GC never let go within the retries, and so
+ * on.  `tops` is not set here. */
 bool go_process_read(struct go_process *process, struct snapshot *building,
                      const struct profile **profile, struct error *err) GOPROFD_MUST_CHECK;
 

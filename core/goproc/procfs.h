@@ -73,20 +73,13 @@ void procfs_maps_release(struct procfs_maps *maps);
 
 /* Fills rss_*, swap_bytes, virtual_bytes, threads, cpu_ns and the cgroup_* fields it can learn (cgroup
  * v2 and v1, the nearest ancestor with a limit).  A field whose file is missing stays absent; false
- * only when the process itself is gone or unreadable. */
+ * only when the process itself is gone or unreadable.  Once; each beat is process_usage.h's. */
 bool procfs_usage_read(const struct procfs *fs, pid_t pid, struct snapshot_values *values,
                        struct error *err) GOPROFD_MUST_CHECK;
 
 /* Path of the memory cgroup and the container id found in it ("" if none); bounded copies. */
 bool procfs_cgroup_read(const struct procfs *fs, pid_t pid, char path[PROCFS_PATH_MAX_BYTES],
                         char container_id[80], struct error *err) GOPROFD_MUST_CHECK;
-
-/* The file that counts kills by the OOM killer in the memory cgroup of [pid], relative to the root, for
- * procfs_oom_kills_read: it is to be found while the process lives and read when it has died.  False,
- * and "", if there is none to be seen. */
-bool procfs_oom_file_find(const struct procfs *fs, pid_t pid, char file[PROCFS_PATH_MAX_BYTES]);
-bool procfs_oom_kills_read(const struct procfs *fs, const char *file, uint64_t *kills)
-    GOPROFD_MUST_CHECK;
 
 /* Calls [visit] for each numeric entry of /proc; stops when it returns false. */
 bool procfs_each_pid(const struct procfs *fs, bool (*visit)(pid_t pid, void *context),

@@ -1,8 +1,8 @@
-/* procfs_cgroup.c - the memory cgroup of a process: its path, container, use and limits.
+/* procfs_cgroup.c - where the memory cgroup of a process lies, and the container it belongs to.
  *
  *   /proc/PID/cgroup      which group      "0::/system.slice/x"  or  "4:memory:/x" (v1, hybrid)
  *   /proc/self/mountinfo  where groups are "... ROOT MOUNTPOINT ... - cgroup2 ..."
- *   MOUNTPOINT + (group - ROOT)            the folder with memory.current and its ancestors
+ *   MOUNTPOINT + (group - ROOT)            the folder with memory.current (cgroup_memory.c)
  *
  * Both paths are relative to our own cgroup namespace, so a group that lies outside of what is
  * mounted here is recognised and its fields stay absent; guessing would show the numbers of
@@ -12,15 +12,11 @@
 #include <errno.h>
 
 #include "core/goproc/procfs_file.h"
-#include "core/store/fields.h"
 
 #define CGROUP_TEXT_MAX_BYTES ((size_t)256 << 10)
 #define MOUNTINFO_MAX_BYTES ((size_t)8 << 20)
 
-enum { CONTAINER_ID_HEX_DIGITS = 64, CGROUP_DEPTH_MAX = 64 };
-
-/* v1 writes "no limit" as the largest page-aligned long, whatever the page's size. */
-#define CGROUP_V1_NO_LIMIT_BYTES UINT64_C(0x7FFFFFFFFFFF0000)
+enum { CONTAINER_ID_HEX_DIGITS = 64 };
 
 /* ---- which group: /proc/PID/cgroup ---- */
 
@@ -241,15 +237,9 @@ static bool climbs(const char *path)
     return false;
 }
 
-struct group_folder {
-    bool v1;
-    size_t top_length;                /* of the mount point: ancestors end there */
-    char path[PROCFS_PATH_MAX_BYTES]; /* relative to the root of [fs] */
-};
-
 /* Tries one mount: is it the hierarchy of [member], and does it show the group? */
-static bool folder_on_mount(const struct mount_line *mount, const char *end,
-                            const struct membership *member, struct group_folder *folder)
+static bool place_on_mount(const struct mount_line *mount, const char *end,
+                            const struct membership *member, struct cgroup_place *place)
 {
     char word[PROCFS_PATH_MAX_BYTES];
     const size_t type_length = strcspn(mount->type, " \n");
@@ -268,16 +258,16 @@ static bool folder_on_mount(const struct mount_line *mount, const char *end,
         return false;
     if (!unescape(mount->point, strcspn(mount->point, " "), word) || word[0] != '/')
         return false;
-    const int length = snprintf(folder->path, sizeof(folder->path), "%s%s", word + 1, rest);
-    if (length < 0 || (size_t)length >= sizeof(folder->path))
+    const int length = snprintf(place->path, sizeof(place->path), "%s%s", word + 1, rest);
+    if (length < 0 || (size_t)length >= sizeof(place->path))
         return false;
-    folder->v1 = member->v1;
-    folder->top_length = strlen(word + 1);
+    place->v1 = member->v1;
+    place->top_length = strlen(word + 1);
     return true;
 }
 
-static bool find_folder(const struct procfs *fs, const struct membership *member,
-                        struct group_folder *folder)
+static bool find_place(const struct procfs *fs, const struct membership *member,
+                        struct cgroup_place *place)
 {
     struct buffer text;
     buffer_init(&text, MOUNTINFO_MAX_BYTES);
@@ -288,7 +278,7 @@ static bool find_folder(const struct procfs *fs, const struct membership *member
             const char *end = line + strcspn(line, "\n");
             struct mount_line mount;
             found = split_mount_line(line, end, &mount) &&
-                    folder_on_mount(&mount, end, member, folder);
+                    place_on_mount(&mount, end, member, place);
             line = end + (*end == '\n');
         }
     }
@@ -296,139 +286,8 @@ static bool find_folder(const struct procfs *fs, const struct membership *member
     return found;
 }
 
-/* ---- its numbers ---- */
-
-static bool load_group_file(const struct procfs *fs, const char *folder, const char *name,
-                            struct buffer *text)
+bool procfs_cgroup_locate(const struct procfs *fs, const char *text, struct cgroup_place *place)
 {
-    char path[PROCFS_PATH_MAX_BYTES];
-    const int length = snprintf(path, sizeof(path), "%s/%s", folder, name);
-    if (length < 0 || (size_t)length >= sizeof(path))
-        return false;
-    buffer_clear(text);
-    return procfs_load(fs, path, text) == 0;
-}
-
-/* A file with one number; "max" is none. */
-static bool group_number(const struct procfs *fs, const char *folder, const char *name,
-                         struct buffer *text, uint64_t *value)
-{
-    return load_group_file(fs, folder, name, text) && procfs_line_u64(text->data, "", value);
-}
-
-/* Cuts the last component off [folder]; false at the mount point. */
-static bool to_parent(struct group_folder *folder)
-{
-    char *slash = strrchr(folder->path, '/');
-    if (slash == NULL || (size_t)(slash - folder->path) < folder->top_length)
-        return false;
-    *slash = '\0';
-    return true;
-}
-
-static void fill_v2(const struct procfs *fs, struct group_folder *folder, struct buffer *text,
-                    struct snapshot_values *values)
-{
-    /* Without the memory controller in a group its memory is charged to the nearest ancestor
-     * that has it. */
-    uint64_t number = 0;
-    while (!group_number(fs, folder->path, "memory.current", text, &number))
-        if (!to_parent(folder))
-            return;
-    SNAPSHOT_SET(values, cgroup_memory_current_bytes, number);
-    if (group_number(fs, folder->path, "memory.high", text, &number))
-        SNAPSHOT_SET(values, cgroup_memory_high_bytes, number);
-    if (load_group_file(fs, folder->path, "memory.events", text) &&
-        procfs_line_u64(text->data, "oom_kill ", &number))
-        SNAPSHOT_SET(values, cgroup_oom_kills, number);
-    for (unsigned depth = 0; depth < CGROUP_DEPTH_MAX; depth++) {
-        if (group_number(fs, folder->path, "memory.max", text, &number)) {
-            SNAPSHOT_SET(values, cgroup_memory_max_bytes, number);
-            return;
-        }
-        if (!to_parent(folder))
-            return;
-    }
-}
-
-static void fill_v1(const struct procfs *fs, struct group_folder *folder, struct buffer *text,
-                    struct snapshot_values *values)
-{
-    uint64_t number = 0;
-    if (group_number(fs, folder->path, "memory.usage_in_bytes", text, &number))
-        SNAPSHOT_SET(values, cgroup_memory_current_bytes, number);
-    if (load_group_file(fs, folder->path, "memory.oom_control", text) &&
-        procfs_line_u64(text->data, "oom_kill ", &number))
-        SNAPSHOT_SET(values, cgroup_oom_kills, number);
-    for (unsigned depth = 0; depth < CGROUP_DEPTH_MAX; depth++) {
-        if (group_number(fs, folder->path, "memory.limit_in_bytes", text, &number) &&
-            number < CGROUP_V1_NO_LIMIT_BYTES) {
-            SNAPSHOT_SET(values, cgroup_memory_max_bytes, number);
-            return;
-        }
-        if (!to_parent(folder))
-            return;
-    }
-}
-
-/* The folder of the group that [pid]'s memory is charged to. */
-static bool find_charged_folder(const struct procfs *fs, pid_t pid, struct group_folder *folder)
-{
-    struct buffer text;
     struct membership member;
-    char relative[32];
-    uint64_t number = 0;
-
-    buffer_init(&text, CGROUP_TEXT_MAX_BYTES);
-    (void)snprintf(relative, sizeof(relative), "proc/%d/cgroup", (int)pid);
-    bool found = procfs_load(fs, relative, &text) == 0 && find_membership(text.data, &member) &&
-                 find_folder(fs, &member, folder);
-    while (found && !folder->v1 && !group_number(fs, folder->path, "memory.current", &text, &number))
-        found = to_parent(folder);
-    buffer_release(&text);
-    return found;
-}
-
-bool procfs_oom_file_find(const struct procfs *fs, pid_t pid, char file[PROCFS_PATH_MAX_BYTES])
-{
-    struct group_folder folder;
-    uint64_t kills = 0;
-
-    file[0] = '\0';
-    if (!find_charged_folder(fs, pid, &folder))
-        return false;
-    const int length = snprintf(file, PROCFS_PATH_MAX_BYTES, "%s/%s", folder.path,
-                                folder.v1 ? "memory.oom_control" : "memory.events");
-    if (length > 0 && length < PROCFS_PATH_MAX_BYTES && procfs_oom_kills_read(fs, file, &kills))
-        return true;
-    file[0] = '\0';
-    return false;
-}
-
-bool procfs_oom_kills_read(const struct procfs *fs, const char *file, uint64_t *kills)
-{
-    struct buffer text;
-    buffer_init(&text, CGROUP_TEXT_MAX_BYTES);
-    const bool ok =
-        procfs_load(fs, file, &text) == 0 && procfs_line_u64(text.data, "oom_kill ", kills);
-    buffer_release(&text);
-    return ok;
-}
-
-void procfs_cgroup_usage(const struct procfs *fs, pid_t pid, struct snapshot_values *values)
-{
-    struct buffer text;
-    buffer_init(&text, CGROUP_TEXT_MAX_BYTES);
-    struct membership member;
-    struct group_folder folder;
-    char relative[32];
-    (void)snprintf(relative, sizeof(relative), "proc/%d/cgroup", (int)pid);
-    if (procfs_load(fs, relative, &text) == 0 && find_membership(text.data, &member) &&
-        find_folder(fs, &member, &folder)) {
-        if (folder.v1)
-            fill_v1(fs, &folder, &text, values);
-        else
-            fill_v2(fs, &folder, &text, values);
-    }
-    buffer_release(&text);
+    return find_membership(text, &member) && find_place(fs, &member, place);
 }

@@ -8,10 +8,16 @@
 
 #include "core/goproc/procfs.h"
 
-struct snapshot_values;
+/* The folder of a group's files. */
+struct cgroup_place {
+    bool v1;                          /* the memory controller is on a v1 hierarchy */
+    size_t top_length;                /* of the mount point: ancestors end there */
+    char path[PROCFS_PATH_MAX_BYTES]; /* relative to the root of [fs] */
+};
 
-/* Fills the cgroup_* fields that can be learned; the others stay absent. */
-void procfs_cgroup_usage(const struct procfs *fs, pid_t pid, struct snapshot_values *values);
+/* Where the memory group lies that [text], the content of a /proc/PID/cgroup, names; false if it is not
+ * mounted here. */
+bool procfs_cgroup_locate(const struct procfs *fs, const char *text, struct cgroup_place *place);
 
 /* Finds the id of a container in a cgroup path; "" if there is none.
  *

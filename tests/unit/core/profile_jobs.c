@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/config.h"
+#include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
 #include "core/sampler.h"
 #include "core/store/board.h"
@@ -69,6 +70,7 @@ struct watch {
     struct board *board;
     struct procfs procfs;
     struct config *config;
+    struct usage_context usage;
     struct target_context context;
     struct target_set *targets;
 };
@@ -79,7 +81,9 @@ static void watch_nothing(struct watch *watch)
     watch->board = board_new(4);
     watch->procfs = (struct procfs){.root = ""};
     watch->config = config_new();
+    usage_context_init(&watch->usage, &watch->procfs);
     watch->context = (struct target_context){.procfs = &watch->procfs,
+                                             .usage = &watch->usage,
                                              .counters = board_counters(watch->board)};
     watch->targets = target_set_new(watch->config, &watch->context, &err);
     cr_assert_not_null(watch->targets, "%s", err.message);
@@ -88,6 +92,7 @@ static void watch_nothing(struct watch *watch)
 static void watch_end(struct watch *watch)
 {
     target_set_free(watch->targets);
+    usage_context_release(&watch->usage);
     config_free(watch->config);
     board_free(watch->board);
 }

@@ -151,31 +151,3 @@ Test(procfs_container, is_found_in_the_paths_of_the_usual_runtimes)
     assert_container(FIXTURES "container", 1, DOCKER_ID);
     assert_container(FIXTURES "hostile", 81, "");
 }
-
-static uint64_t oom_kills(const char *root, pid_t pid)
-{
-    const struct procfs fs = {root};
-    char file[PROCFS_PATH_MAX_BYTES];
-    uint64_t kills = UINT64_MAX;
-    cr_assert(procfs_oom_file_find(&fs, pid, file), "pid %d", (int)pid);
-    cr_assert(procfs_oom_kills_read(&fs, file, &kills), "%s", file);
-    return kills;
-}
-
-Test(procfs_usage, counts_oom_kills_without_the_process)
-{
-    cr_assert_eq(oom_kills(FIXTURES "cgroup2", 4711), 1);
-    cr_assert_eq(oom_kills(FIXTURES "cgroup2", 4712), 0);
-    cr_assert_eq(oom_kills(FIXTURES "cgroup1", 51), 3);
-}
-
-Test(procfs_usage, without_a_count_of_oom_kills_has_no_file_for_it)
-{
-    const struct procfs fs = {FIXTURES "cgroup2"};
-    char file[PROCFS_PATH_MAX_BYTES];
-    cr_assert_not(procfs_oom_file_find(&fs, 4713, file));
-    cr_assert_str_eq(file, "");
-    cr_assert_not(procfs_oom_file_find(&fs, 999999, file));
-    uint64_t kills = 0;
-    cr_assert_not(procfs_oom_kills_read(&fs, "sys/fs/cgroup/nowhere/memory.events", &kills));
-}
