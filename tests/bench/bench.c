@@ -98,7 +98,8 @@ static struct sockaddr_in loopback(uint16_t port)
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-int64_t bench_http_get(uint16_t port, const char *path)
+/* Keeps what fits into [answer], if there is one, and returns the answer's length or -1. */
+static int64_t http_get(uint16_t port, const char *path, char *answer, size_t room)
 {
     static const char ok[] = "HTTP/1.0 200";
     const struct sockaddr_in address = loopback(port);
@@ -117,6 +118,9 @@ int64_t bench_http_get(uint16_t port, const char *path)
         while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
             for (size_t i = 0; i < (size_t)got && total + i < sizeof(ok) - 1; i++)
                 head[total + i] = chunk[i];
+            if (total < room)
+                memcpy(answer + total, chunk,
+                       room - total < (size_t)got ? room - total : (size_t)got);
             total += (size_t)got;
         }
     }
@@ -125,6 +129,27 @@ int64_t bench_http_get(uint16_t port, const char *path)
     const bool answered = got == 0 && total >= sizeof(ok) - 1 && strncmp(head, ok, 7) == 0 &&
                           strcmp(head + 8, ok + 8) == 0;
     return answered ? (int64_t)total : -1;
+}
+
+int64_t bench_http_get(uint16_t port, const char *path)
+{
+    return http_get(port, path, NULL, 0);
+}
+
+int64_t bench_http_body(uint16_t port, const char *path, char *text, size_t text_bytes)
+{
+    const int64_t length = http_get(port, path, text, text_bytes - 1);
+    if (length < 0)
+        return -1;
+    if ((uint64_t)length >= text_bytes)
+        bench_fail("GET %s: the answer is longer than %zu bytes", path, text_bytes);
+    text[length] = '\0';
+    char *body = strstr(text, "\r\n\r\n");
+    if (body == NULL)
+        bench_fail("GET %s: no end of the headers", path);
+    const size_t body_length = (size_t)(text + length - (body + 4));
+    memmove(text, body + 4, body_length + 1);
+    return (int64_t)body_length;
 }
 
 uint16_t bench_free_port(void)

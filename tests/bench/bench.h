@@ -40,6 +40,8 @@ uint64_t bench_status_kib(pid_t pid, const char *key);
 /* GET of [path] from 127.0.0.1:[port]; the body's length, or -1 if there is no answer or one other
  * than 200. */
 int64_t bench_http_get(uint16_t port, const char *path);
+/* The same, with the body in [text], terminated. */
+int64_t bench_http_body(uint16_t port, const char *path, char *text, size_t text_bytes);
 
 /* A port that nobody listened on a moment ago. */
 uint16_t bench_free_port(void);

@@ -26,13 +26,15 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
 }
 go=$(sh "$root/tests/support/go_toolchain.sh" "${GOPROFD_BENCH_GO:-path}")
-(cd "$root/tests/bench/sites_target" && GOTOOLCHAIN=local "$go" build -o "$build/sites_target" .)
+for program in sites_target idle_target; do
+    (cd "$root/tests/bench/$program" && GOTOOLCHAIN=local "$go" build -o "$build/$program" .)
+done
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/goprofd-bench.XXXXXX")
 target_pids=
@@ -97,3 +99,7 @@ stop_target
 echo
 echo "(c) writing a profile of $sites sites"
 "$build/tests/bench/bench_encode" $sites $runs
+
+echo
+echo "(d) the daemon with 200 idle processes, to be within 5 % of a core and 64 MiB"
+"$build/tests/bench/bench_fleet" "$build/goprofd" "$root/rules" "$build/idle_target" 200 $((seconds / 2))

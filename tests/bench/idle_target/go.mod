@@ -1,0 +1,3 @@
+module idletarget
+
+go 1.19
