@@ -1,5 +1,5 @@
-/* cli.h - the subcommands that run once and exit: ps, heap, allocs, goroutine, block, mutex,
- * threadcreate.
+/* cli.h - the subcommands that run once and exit: ps, memory, heap, allocs, goroutine, block,
+ * mutex, threadcreate.
  *
  * Called by main.c on the only thread; print to stdout, errors to stderr, and return the exit
  * code: 0 fine, 1 the thing asked for failed, 2 wrong usage. */
@@ -17,5 +17,8 @@ int cli_profile(int argc, char **argv);
 
 /* goprofd goroutine|block|mutex|threadcreate PID [-o FILE] [-debug N]; argv[0] is the subcommand. */
 int cli_stacks(int argc, char **argv);
+
+/* goprofd memory PID */
+int cli_memory(int argc, char **argv);
 
 #endif

@@ -54,6 +54,7 @@ static const char usage_text[] =
     "       goprofd -t -c FILE                         check config and rules, then exit\n"
     "       goprofd -version\n"
     "       goprofd ps                                 list Go processes\n"
+    "       goprofd memory PID                         what the resident memory of a process consists of\n"
     "       goprofd heap PID [-o FILE]                 write the heap profile of a process (pprof)\n"
     "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
     "       goprofd heap --core FILE [EXE] [-o FILE]   the same from a core file; EXE is what wrote it\n"
@@ -485,6 +486,7 @@ int main(int argc, char **argv)
         int (*run)(int argc, char **argv);
     } commands[] = {
         {"ps", cli_ps},
+        {"memory", cli_memory},
         {"heap", cli_profile},
         {"allocs", cli_profile},
         {"goroutine", cli_stacks},

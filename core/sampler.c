@@ -19,6 +19,7 @@
 #include "core/capture/capture.h"
 #include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
+#include "core/memory_watch.h"
 #include "core/profile_jobs.h"
 #include "core/store/board.h"
 #include "core/target.h"
@@ -31,6 +32,7 @@ struct sampler {
     struct capturer *capturer; /* NULL: nobody keeps last profiles */
     struct procfs procfs;
     struct usage_context usage;
+    struct memory_budget memory_budget;
     struct target_context context;
     struct target_set *targets;
     struct profile_jobs *jobs;
@@ -66,6 +68,7 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     usage_context_init(&sampler->usage, &sampler->procfs);
     sampler->context = (struct target_context){.procfs = &sampler->procfs,
                                                .usage = &sampler->usage,
+                                               .memory_budget = &sampler->memory_budget,
                                                .counters = board_counters(board)};
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
     sampler->control = mailbox_new(PROFILE_JOBS_MAX, refuse_request);

@@ -10,6 +10,7 @@
 #include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
 #include "core/goproc/profiling_switch.h"
+#include "core/memory_watch.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -194,6 +195,8 @@ void target_detach(struct target *target)
     target->exit_fd = -1;
     process_usage_close(target->usage);
     target->usage = NULL;
+    memory_watch_free(target->memory);
+    target->memory = NULL;
 }
 
 static void schedule_retry(struct target *target, uint64_t now_monotonic_ns)

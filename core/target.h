@@ -20,6 +20,7 @@
 
 struct board_counters;
 struct config_target;
+struct memory_budget;
 struct procfs;
 struct stack_source;
 struct target;
@@ -29,6 +30,7 @@ struct usage_context;
 struct target_context {
     const struct procfs *procfs;
     struct usage_context *usage;
+    struct memory_budget *memory_budget; /* for looking at pages */
     struct board_counters *counters;
 };
 

@@ -12,6 +12,7 @@
 #include "core/store/target_info.h"
 
 struct go_process;
+struct memory_watch;
 struct process_usage;
 struct profile;
 struct snapshot;
@@ -28,6 +29,7 @@ struct target {
     uint64_t generation;
     uint64_t opening; /* how often a process was opened */
     struct process_usage *usage; /* what the kernel tells of it; NULL while none is attached */
+    struct memory_watch *memory; /* what its pages are; NULL until its first snapshot */
     uint64_t oom_group;            /* which cgroup [oom_kills] were counted in; 0: none yet */
     uint64_t oom_kills;            /* when last looked at */
     uint64_t oom_kills_rose_at_ns; /* 0: not since it was attached */

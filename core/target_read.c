@@ -7,6 +7,7 @@
 #include "core/goproc/go_process.h"
 #include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
+#include "core/memory_watch.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -45,8 +46,19 @@ static void fill_profile_values(struct snapshot_values *values, const struct pro
     SNAPSHOT_SET(values, profile_alloc_objects, (uint64_t)profile->totals.alloc_objects);
 }
 
+/* What its memory consists of and how far its limits are. */
+static void watch_memory(struct target *target, struct snapshot *building)
+{
+    if (target->memory == NULL)
+        target->memory = memory_watch_new(target->context->memory_budget);
+    if (target->memory != NULL) /* else without it, until there is memory */
+        memory_watch_fill(target->memory, target->context->procfs, target->pid, target->process,
+                          building);
+}
+
 static void publish_snapshot(struct target *target, struct snapshot *building)
 {
+    watch_memory(target, building);
     building->sequence = ++target->sequence;
     building->generation = target->generation;
     target_watch_oom_kills(target, false, building->monotonic_ns);
