@@ -22,7 +22,7 @@ static bool read_parts(const char *text, struct go_version *version, const char 
     return version->given > 0;
 }
 
-bool go_version_parse(const char *text, struct go_version *version)
+bool go_version_read(const char *text, struct go_version *version)
 {
     const char *end;
     if (strncmp(text, "go", 2) == 0)

@@ -28,7 +28,7 @@ struct go_range {
 };
 
 /* Reads "go1.23.4", "1.23", "go1.24rc1 X:foo"; false for "devel ..." and the like. */
-bool go_version_parse(const char *text, struct go_version *version);
+bool go_version_read(const char *text, struct go_version *version);
 
 /* Below, at, or above [bound] (-1, 0, 1), as far as that is written. */
 int go_version_compare(const struct go_version *version, const struct go_version *bound);

@@ -226,7 +226,7 @@ bool rule_header_applies(const struct rule_header *header, const struct observat
                        source_kind_name(facts->source));
         return false;
     }
-    if (header->go.count > 0 && (!go_version_parse(facts->go_version, &version) ||
+    if (header->go.count > 0 && (!go_version_read(facts->go_version, &version) ||
                                  !go_range_allows(&header->go, &version))) {
         (void)snprintf(reason, RULE_REASON_MAX_BYTES, "not for %.60s",
                        facts->go_version[0] != '\0' ? facts->go_version

@@ -363,7 +363,7 @@ static int target_setting(lua_State *L)
 
 static bool check_version(lua_State *L, const struct observation *seen, struct go_version *version)
 {
-    if (go_version_parse(seen->info->facts.go_version, version))
+    if (go_version_read(seen->info->facts.go_version, version))
         return true;
     lua_pushnil(L);
     return false;
@@ -375,7 +375,7 @@ static int target_go_before(lua_State *L)
     const struct observation *seen = snapshot_view_check(L, "go_before");
     struct go_version wanted;
     struct go_version have;
-    luaL_argcheck(L, go_version_parse(luaL_checkstring(L, 2), &wanted), 2,
+    luaL_argcheck(L, go_version_read(luaL_checkstring(L, 2), &wanted), 2,
                   "a Go version like \"1.23\"");
     if (check_version(L, seen, &have))
         lua_pushboolean(L, go_version_compare(&have, &wanted) < 0);
