@@ -98,24 +98,41 @@ bool accept_encoding_allows_gzip(const char *header, size_t length)
     return star;
 }
 
-static bool is_msgpack(struct span range)
+static bool is_one_of(struct span range, const char *const *names)
 {
-    return span_is(range, "application/msgpack") || span_is(range, "application/x-msgpack") ||
-           span_is(range, "application/vnd.msgpack");
+    for (; *names != NULL; names++) {
+        if (span_is(range, *names))
+            return true;
+    }
+    return false;
 }
 
-bool accept_asks_msgpack(const char *header, size_t length)
+/* Whether one of [names] (NULL-ended) is let through by name, and [other] is not before it. */
+static bool asks_for(const char *header, size_t length, const char *const *names, const char *other)
 {
     struct span rest = {header, length};
     while (rest.length > 0) {
         struct span item = cut(&rest, ',');
         const struct span range = cut(&item, ';');
-        if (is_msgpack(range))
+        if (is_one_of(range, names))
             return !refused(item);
-        if (span_is(range, "application/json") && !refused(item))
+        if (span_is(range, other) && !refused(item))
             return false;
     }
     return false;
+}
+
+bool accept_asks_msgpack(const char *header, size_t length)
+{
+    static const char *const names[] = {"application/msgpack", "application/x-msgpack",
+                                        "application/vnd.msgpack", NULL};
+    return asks_for(header, length, names, "application/json");
+}
+
+bool accept_asks_openmetrics(const char *header, size_t length)
+{
+    static const char *const names[] = {"application/openmetrics-text", NULL};
+    return asks_for(header, length, names, "text/plain");
 }
 
 /* "W/" says that other bytes may mean the same; whether they do is all that counts here. */

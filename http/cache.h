@@ -18,7 +18,7 @@ struct finding_set;
 struct snapshot;
 struct target_info;
 
-enum cache_kind { CACHE_LATEST, CACHE_METRICS, CACHE_HEAP, CACHE_ALLOCS };
+enum cache_kind { CACHE_LATEST, CACHE_METRICS, CACHE_OPENMETRICS, CACHE_HEAP, CACHE_ALLOCS };
 
 enum { CACHE_ENTRIES_MAX = 64, CACHE_TOPS_MAX = 8, CACHE_TOPS_LIMIT = 1000 };
 #define CACHE_MAX_BYTES ((size_t)64 << 20)

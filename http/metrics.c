@@ -9,6 +9,7 @@
 #include "http/reply.h"
 #include "http/request.h"
 #include "http/self_stats.h"
+#include "http/view_openmetrics.h"
 #include "http/view_prometheus.h"
 
 /* Counters move between beats, and should no beat come at all they must not stand still. */
@@ -32,6 +33,7 @@ static struct body *render(struct request *request, const struct finding_set *fi
         .findings = findings,
         .counters = board_counters(request->wiring->board),
         .self = &self,
+        .latency = request->wiring->latency,
         .captures = captures,
     };
     view_prometheus(&out, &source);
@@ -39,13 +41,34 @@ static struct body *render(struct request *request, const struct finding_set *fi
     return body_new(&out, CONTENT_TYPE_PROMETHEUS);
 }
 
-/* Accept is not looked at: like client_golang, the one format we have is the answer to all; a
- * scraper reads the content type. */
+/* The OpenMetrics form of [body]. */
+static struct body *convert(const struct body *body)
+{
+    struct buffer out;
+    if (body == NULL)
+        return NULL;
+    buffer_init(&out, REPLY_MAX_BYTES);
+    view_openmetrics(&out, body->bytes, body->length);
+    return body_new(&out, CONTENT_TYPE_OPENMETRICS);
+}
+
+/* By name only, and not after Prometheus' own text: who takes anything gets what everybody reads. */
+static bool wants_openmetrics(h2o_req_t *req)
+{
+    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
+    return at != -1 && accept_asks_openmetrics(req->headers.entries[at].value.base,
+                                               req->headers.entries[at].value.len);
+}
+
+/* Like client_golang, an Accept that names neither form is answered with the text format; a scraper
+ * reads the content type. */
 void handle_metrics(struct request *request)
 {
     const struct finding_set *findings = board_findings(request->wiring->board);
-    const struct cache_key key = {
-        .kind = CACHE_METRICS, .page = request_page(request), .findings = findings};
+    const bool openmetrics = wants_openmetrics(request->req);
+    const struct cache_key key = {.kind = openmetrics ? CACHE_OPENMETRICS : CACHE_METRICS,
+                                  .page = request_page(request),
+                                  .findings = findings};
     const uint64_t now_ms = loop_now_ms(request->loop);
     struct body *body = cache_find(request->loop->cache, &key, now_ms);
     if (body != NULL && now_ms - body->made_ms < METRICS_MAX_AGE_MS) {
@@ -54,6 +77,11 @@ void handle_metrics(struct request *request)
         return;
     }
     body = render(request, findings);
+    if (openmetrics) {
+        struct body *text = body;
+        body = convert(text);
+        body_unref(text);
+    }
     if (body == NULL) {
         reply_error(request->req, 500, "out of memory");
     } else {

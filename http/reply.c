@@ -15,6 +15,8 @@ const char CONTENT_TYPE_JSON[] = "application/json";
 const char CONTENT_TYPE_TEXT[] = "text/plain; charset=utf-8";
 const char CONTENT_TYPE_HTML[] = "text/html; charset=utf-8";
 const char CONTENT_TYPE_PROMETHEUS[] = "text/plain; version=0.0.4; charset=utf-8";
+const char CONTENT_TYPE_OPENMETRICS[] =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const char CONTENT_TYPE_BINARY[] = "application/octet-stream";
 const char CONTENT_TYPE_MSGPACK[] = "application/msgpack";
 
@@ -283,6 +285,7 @@ static bool client_has(h2o_req_t *req, struct body *body)
 static bool has_etag(const h2o_req_t *req, int status, const struct body *body)
 {
     return status == 200 && body->content_type != CONTENT_TYPE_PROMETHEUS &&
+           body->content_type != CONTENT_TYPE_OPENMETRICS &&
            body->length >= REPLY_ETAG_MIN_BYTES && req->method.base[0] != 'P';
 }
 
@@ -292,7 +295,9 @@ void reply_body(h2o_req_t *req, int status, struct body *body)
     const bool may_be_kept = has_etag(req, status, chosen);
     add_common_headers(req, chosen->content_type, may_be_kept);
     const bool compressible = chosen->compressible && chosen->length > REPLY_GZIP_MIN_BYTES;
-    const bool negotiable = body->content_type == CONTENT_TYPE_JSON;
+    const bool negotiable = body->content_type == CONTENT_TYPE_JSON ||
+                            body->content_type == CONTENT_TYPE_PROMETHEUS ||
+                            body->content_type == CONTENT_TYPE_OPENMETRICS;
     if (compressible || negotiable)
         reply_header(req, "vary", !compressible ? "Accept"
                                   : negotiable  ? "Accept, Accept-Encoding"

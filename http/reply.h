@@ -18,6 +18,7 @@ extern const char CONTENT_TYPE_JSON[];
 extern const char CONTENT_TYPE_TEXT[];
 extern const char CONTENT_TYPE_HTML[];
 extern const char CONTENT_TYPE_PROMETHEUS[];
+extern const char CONTENT_TYPE_OPENMETRICS[];
 extern const char CONTENT_TYPE_BINARY[];
 extern const char CONTENT_TYPE_MSGPACK[];
 
@@ -86,6 +87,8 @@ bool accept_encoding_allows_gzip(const char *header, size_t length);
 /* Whether an Accept header asks for msgpack by name: application/msgpack, or its older names, and not
  * application/json before it. */
 bool accept_asks_msgpack(const char *header, size_t length);
+/* The same for application/openmetrics-text, and not text/plain before it. */
+bool accept_asks_openmetrics(const char *header, size_t length);
 /* Whether an If-None-Match header names [etag] (weak comparison), or is "*". */
 bool if_none_match(const char *header, size_t length, const char *etag);
 

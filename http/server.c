@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/config.h"
 #include "core/base/log.h"
+#include "http/latency.h"
 #include "http/listener.h"
 #include "http/loop.h"
 
@@ -23,6 +24,7 @@ enum {
 
 struct server {
     struct server_wiring wiring;
+    struct latency latency;
     struct listener listeners[LOOP_LISTENERS_MAX];
     enum surface surfaces[LOOP_LISTENERS_MAX];
     size_t listener_count;
@@ -59,6 +61,7 @@ struct server *server_new(const struct server_wiring *wiring, struct error *err)
         return NULL;
     }
     server->wiring = *wiring;
+    server->wiring.latency = &server->latency;
     struct server_limits *limits = &server->wiring.limits;
     if (limits->idle_ms == 0)
         limits->idle_ms = DEFAULT_IDLE_MS;

@@ -16,6 +16,7 @@
 struct board;
 struct capturer;
 struct config;
+struct latency;
 struct server;
 
 /* What a client may cost us.  A member that is 0 means the default. */
@@ -45,6 +46,7 @@ struct server_wiring {
                         void *reply_context);
     void *stacks_context;
     struct server_limits limits;
+    struct latency *latency; /* the server's own; whoever makes the wiring leaves it NULL */
 };
 
 struct server *server_new(const struct server_wiring *wiring, struct error *err);

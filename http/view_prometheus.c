@@ -1,16 +1,15 @@
 /* view_prometheus.c - the page of numbers a scraper reads. */
 #include "http/view_prometheus.h"
 
-#include <math.h>
-
 #include "core/base/buffer.h"
-#include "core/base/json.h"
 #include "core/store/board.h"
 #include "core/store/finding.h"
 #include "core/store/profile.h"
 #include "core/store/rss_parts.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
+#include "http/latency.h"
+#include "http/prometheus_text.h"
 #include "http/self_stats.h"
 
 enum family {
@@ -26,6 +25,7 @@ enum family {
     FAMILY_SNAPSHOT_TIME,
     FAMILY_PROFILE_TIME,
     FAMILY_ALERTS,
+    FAMILY_HTTP_LATENCY,
     FAMILY_BUILD_INFO,
     FAMILY_CPU,
     FAMILY_RESIDENT,
@@ -51,6 +51,7 @@ const struct prometheus_family prometheus_families[] = {
     [FAMILY_SNAPSHOT_TIME] = {"goprofd_snapshot_timestamp_seconds",    "gauge",   "target", "When the newest snapshot was taken, Unix seconds"},
     [FAMILY_PROFILE_TIME]  = {"goprofd_profile_timestamp_seconds",     "gauge",   "target", "When the newest heap profile was read, Unix seconds; it changes with each GC"},
     [FAMILY_ALERTS]        = {"goprofd_alerts",                        "gauge",   "target, rule, severity", "Alerts that fire"},
+    [FAMILY_HTTP_LATENCY]  = {"goprofd_http_request_duration_seconds", "histogram", "", "From the first byte of a request to the last of its answer"},
     [FAMILY_BUILD_INFO]    = {"goprofd_build_info",                    "gauge",   "version", "Version of goprofd; always 1"},
     [FAMILY_CPU]           = {"process_cpu_seconds_total",             "counter", "", "CPU time of goprofd, user and system"},
     [FAMILY_RESIDENT]      = {"process_resident_memory_bytes",         "gauge",   "", "Resident memory of goprofd"},
@@ -65,115 +66,19 @@ const size_t prometheus_family_count = FAMILY_COUNT;
 _Static_assert(sizeof(prometheus_families) / sizeof(prometheus_families[0]) == FAMILY_COUNT,
                "each family has its row");
 
-/* ---- text ---- */
-
-void view_prometheus_label(struct buffer *out, const char *text)
-{
-    static const char replacement[] = "\xEF\xBF\xBD";
-    size_t length = strlen(text);
-    const bool cut = length > PROMETHEUS_LABEL_MAX_BYTES;
-    if (cut)
-        length = PROMETHEUS_LABEL_MAX_BYTES;
-    for (size_t i = 0; i < length;) {
-        const size_t sequence = json_utf8_length(text + i, length - i);
-        if (sequence == 0) {
-            if (!(cut && length - i < 4)) /* a character that the cut split is just left out */
-                buffer_append_string(out, replacement);
-            i++;
-            continue;
-        }
-        if (text[i] == '\\' || text[i] == '"')
-            buffer_append_byte(out, '\\');
-        if (text[i] == '\n')
-            buffer_append_string(out, "\\n");
-        else
-            buffer_append(out, text + i, sequence);
-        i += sequence;
-    }
-    if (cut)
-        buffer_append_string(out, "...");
-}
-
-/* HELP escapes backslash and newline only; our texts hold neither. */
-static void begin_family(struct buffer *out, const char *name, const char *type, const char *help)
-{
-    buffer_append_string(out, "# HELP ");
-    buffer_append_string(out, name);
-    buffer_append_byte(out, ' ');
-    buffer_append_string(out, help);
-    buffer_append_string(out, "\n# TYPE ");
-    buffer_append_string(out, name);
-    buffer_append_byte(out, ' ');
-    buffer_append_string(out, type);
-    buffer_append_byte(out, '\n');
-}
-
-static const char *type_of(enum field_kind kind)
-{
-    return kind == FIELD_COUNTER ? "counter" : "gauge";
-}
-
-static void append_f64(struct buffer *out, double value)
-{
-    if (isnan(value)) {
-        buffer_append_string(out, "NaN");
-    } else if (isinf(value)) {
-        buffer_append_string(out, value > 0 ? "+Inf" : "-Inf");
-    } else {
-        struct json number; /* for its shortest exact text */
-        json_init(&number, out);
-        json_f64(&number, value);
-    }
-}
-
-/* Seconds with all nine digits that matter, and no more. */
-static void append_seconds(struct buffer *out, uint64_t ns)
-{
-    buffer_append_u64(out, ns / 1000000000U);
-    const unsigned fraction = (unsigned)(ns % 1000000000U);
-    if (fraction == 0)
-        return;
-    char digits[16];
-    int length = snprintf(digits, sizeof(digits), ".%09u", fraction);
-    while (length > 0 && digits[length - 1] == '0')
-        length--;
-    buffer_append(out, digits, (size_t)length);
-}
-
-static void append_label(struct buffer *out, char before, const char *name, const char *value)
-{
-    buffer_append_byte(out, before);
-    buffer_append_string(out, name);
-    buffer_append_string(out, "=\"");
-    view_prometheus_label(out, value);
-    buffer_append_byte(out, '"');
-}
+/* ---- families and samples ---- */
 
 /* "NAME{target="ID"" without the closing brace. */
 static void begin_sample(struct buffer *out, const char *name, const struct target_view *view)
 {
     buffer_append_string(out, name);
-    append_label(out, '{', "target", view->info->facts.id);
-}
-
-static void end_sample_u64(struct buffer *out, uint64_t value)
-{
-    buffer_append_string(out, "} ");
-    buffer_append_u64(out, value);
-    buffer_append_byte(out, '\n');
-}
-
-static void end_sample_seconds(struct buffer *out, uint64_t ns)
-{
-    buffer_append_string(out, "} ");
-    append_seconds(out, ns);
-    buffer_append_byte(out, '\n');
+    prometheus_label(out, '{', "target", view->info->facts.id);
 }
 
 static void begin_own_family(struct buffer *out, enum family family)
 {
     const struct prometheus_family *row = &prometheus_families[family];
-    begin_family(out, row->name, row->type, row->help);
+    prometheus_begin_family(out, row->name, row->type, row->help);
 }
 
 /* Whether the newest snapshot is of now, and not kept from before the target was lost. */
@@ -189,11 +94,11 @@ static void append_field_value(struct buffer *out, const struct field *field,
                                union field_value value)
 {
     if (field->type == FIELD_F64)
-        append_f64(out, field->unit == UNIT_NS ? value.f64 / 1e9 : value.f64);
+        prometheus_f64(out, field->unit == UNIT_NS ? value.f64 / 1e9 : value.f64);
     else if (field->type == FIELD_I64)
         buffer_append_i64(out, value.i64); /* no signed field is in ns; the docs test checks it */
     else if (field->unit == UNIT_NS)
-        append_seconds(out, value.u64);
+        prometheus_seconds(out, value.u64);
     else
         buffer_append_u64(out, value.u64);
 }
@@ -209,7 +114,7 @@ static void write_field_family(struct buffer *out, const struct board_page *page
         if (!is_current(view) || !snapshot_field_get(&view->snapshot->values, field, &value))
             continue;
         if (!begun)
-            begin_family(out, name, type, help);
+            prometheus_begin_family(out, name, type, help);
         begun = true;
         begin_sample(out, name, view);
         buffer_append_string(out, "} ");
@@ -223,9 +128,9 @@ static void write_fields(struct buffer *out, const struct board_page *page)
     for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++) {
         const struct field *field = &snapshot_fields[i];
         if (field->metric != NULL)
-            write_field_family(out, page, field, field->metric, type_of(field->kind), field->help);
+            write_field_family(out, page, field, field->metric, prometheus_type(field->kind), field->help);
         if (field->legacy != NULL)
-            write_field_family(out, page, field, field->legacy, type_of(field->kind), field->help);
+            write_field_family(out, page, field, field->legacy, prometheus_type(field->kind), field->help);
     }
     const struct prometheus_family *alloc = &prometheus_families[FAMILY_ALLOC_BYTES];
     write_field_family(out, page, &snapshot_fields[SNAPSHOT_FIELD_heap_alloc_bytes], alloc->name,
@@ -247,8 +152,8 @@ static void write_rss_parts(struct buffer *out, const struct board_page *page)
                 begin_own_family(out, FAMILY_RSS_PART);
             begun = true;
             begin_sample(out, prometheus_families[FAMILY_RSS_PART].name, view);
-            append_label(out, ',', "part", rss_parts[part].name);
-            end_sample_u64(out, value.u64);
+            prometheus_label(out, ',', "part", rss_parts[part].name);
+            prometheus_end_u64(out, value.u64);
         }
     }
 }
@@ -268,10 +173,10 @@ static void write_gc_duration(struct buffer *out, const struct board_page *page)
         begun = true;
         buffer_append_string(out, family->name);
         begin_sample(out, "_sum", view);
-        end_sample_seconds(out, view->snapshot->values.gc_pause_total_ns);
+        prometheus_end_seconds(out, view->snapshot->values.gc_pause_total_ns);
         buffer_append_string(out, family->name);
         begin_sample(out, "_count", view);
-        end_sample_u64(out, view->snapshot->values.num_gc);
+        prometheus_end_u64(out, view->snapshot->values.num_gc);
     }
 }
 
@@ -288,8 +193,8 @@ static void write_go_info(struct buffer *out, const struct board_page *page)
             begin_own_family(out, FAMILY_GO_INFO);
         begun = true;
         begin_sample(out, prometheus_families[FAMILY_GO_INFO].name, view);
-        append_label(out, ',', "version", view->info->facts.go_version);
-        end_sample_u64(out, 1);
+        prometheus_label(out, ',', "version", view->info->facts.go_version);
+        prometheus_end_u64(out, 1);
     }
 }
 
@@ -311,11 +216,11 @@ static void write_target_info(struct buffer *out, const struct board_page *page)
         if (i == 0)
             begin_own_family(out, FAMILY_TARGET_INFO);
         begin_sample(out, prometheus_families[FAMILY_TARGET_INFO].name, view);
-        append_label(out, ',', "source", source_kind_name(facts->source));
+        prometheus_label(out, ',', "source", source_kind_name(facts->source));
         for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
             if (known[k].value[0] != '\0')
-                append_label(out, ',', known[k].label, known[k].value);
-        end_sample_u64(out, 1);
+                prometheus_label(out, ',', known[k].label, known[k].value);
+        prometheus_end_u64(out, 1);
     }
 }
 
@@ -326,12 +231,12 @@ static bool is_repeated(const struct tops *tops, size_t index)
     bool repeated = false;
     buffer_init(&one, 16 * PROMETHEUS_LABEL_MAX_BYTES);
     buffer_init(&other, 16 * PROMETHEUS_LABEL_MAX_BYTES);
-    append_label(&one, '{', "type_name", tops->retentions[index].type_name);
-    append_label(&one, ',', "tag", tops->retentions[index].tag);
+    prometheus_label(&one, '{', "type_name", tops->retentions[index].type_name);
+    prometheus_label(&one, ',', "tag", tops->retentions[index].tag);
     for (size_t i = 0; i < index && !repeated; i++) {
         buffer_clear(&other);
-        append_label(&other, '{', "type_name", tops->retentions[i].type_name);
-        append_label(&other, ',', "tag", tops->retentions[i].tag);
+        prometheus_label(&other, '{', "type_name", tops->retentions[i].type_name);
+        prometheus_label(&other, ',', "tag", tops->retentions[i].tag);
         repeated = one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
     }
     buffer_release(&one);
@@ -355,9 +260,9 @@ static void write_tops(struct buffer *out, const struct board_page *page)
                 begin_own_family(out, FAMILY_TOP_INUSE);
             begun = true;
             begin_sample(out, prometheus_families[FAMILY_TOP_INUSE].name, view);
-            append_label(out, ',', "type_name", entry->type_name);
-            append_label(out, ',', "tag", entry->tag);
-            end_sample_u64(out, (uint64_t)entry->inuse_bytes);
+            prometheus_label(out, ',', "type_name", entry->type_name);
+            prometheus_label(out, ',', "tag", entry->tag);
+            prometheus_end_u64(out, (uint64_t)entry->inuse_bytes);
         }
     }
 }
@@ -368,7 +273,7 @@ static void write_captures(struct buffer *out, const struct prometheus_source *s
         begin_own_family(out, FAMILY_CAPTURES);
     for (size_t i = 0; i < source->page->target_count; i++) {
         begin_sample(out, prometheus_families[FAMILY_CAPTURES].name, &source->page->targets[i]);
-        end_sample_u64(out, source->captures[i]);
+        prometheus_end_u64(out, source->captures[i]);
     }
 }
 
@@ -383,16 +288,16 @@ static void write_states(struct buffer *out, const struct board_page *page)
     for (size_t i = 0; i < page->target_count; i++) {
         const struct target_facts *facts = &page->targets[i].info->facts;
         begin_sample(out, prometheus_families[FAMILY_TARGET_UP].name, &page->targets[i]);
-        append_label(out, ',', "source", source_kind_name(facts->source));
-        end_sample_u64(out, facts->state == TARGET_UP || facts->state == TARGET_DEGRADED);
+        prometheus_label(out, ',', "source", source_kind_name(facts->source));
+        prometheus_end_u64(out, facts->state == TARGET_UP || facts->state == TARGET_DEGRADED);
     }
     if (page->target_count > 0)
         begin_own_family(out, FAMILY_TARGET_STATE);
     for (size_t i = 0; i < page->target_count; i++) {
         for (size_t s = 0; s < sizeof(states) / sizeof(states[0]); s++) {
             begin_sample(out, prometheus_families[FAMILY_TARGET_STATE].name, &page->targets[i]);
-            append_label(out, ',', "state", target_state_name(states[s]));
-            end_sample_u64(out, page->targets[i].info->facts.state == states[s]);
+            prometheus_label(out, ',', "state", target_state_name(states[s]));
+            prometheus_end_u64(out, page->targets[i].info->facts.state == states[s]);
         }
     }
 }
@@ -407,7 +312,7 @@ static void write_times(struct buffer *out, const struct board_page *page)
             begin_own_family(out, FAMILY_SNAPSHOT_TIME);
         begun = true;
         begin_sample(out, prometheus_families[FAMILY_SNAPSHOT_TIME].name, &page->targets[i]);
-        end_sample_seconds(out, page->targets[i].snapshot->realtime_ns);
+        prometheus_end_seconds(out, page->targets[i].snapshot->realtime_ns);
     }
     begun = false;
     for (size_t i = 0; i < page->target_count; i++) {
@@ -417,7 +322,7 @@ static void write_times(struct buffer *out, const struct board_page *page)
             begin_own_family(out, FAMILY_PROFILE_TIME);
         begun = true;
         begin_sample(out, prometheus_families[FAMILY_PROFILE_TIME].name, &page->targets[i]);
-        end_sample_seconds(out, page->targets[i].profile->taken_realtime_ns);
+        prometheus_end_seconds(out, page->targets[i].profile->taken_realtime_ns);
     }
 }
 
@@ -458,10 +363,10 @@ static void write_alerts(struct buffer *out, const struct finding_set *set)
         while (end < count && compare_alerts(&firing[i], &firing[end]) == 0)
             end++;
         buffer_append_string(out, prometheus_families[FAMILY_ALERTS].name);
-        append_label(out, '{', "target", firing[i]->target);
-        append_label(out, ',', "rule", firing[i]->rule);
-        append_label(out, ',', "severity", severity_name(firing[i]->severity));
-        end_sample_u64(out, end - i);
+        prometheus_label(out, '{', "target", firing[i]->target);
+        prometheus_label(out, ',', "rule", firing[i]->rule);
+        prometheus_label(out, ',', "severity", severity_name(firing[i]->severity));
+        prometheus_end_u64(out, end - i);
         i = end;
     }
     free(firing);
@@ -474,11 +379,11 @@ static void write_counters(struct buffer *out, const struct board_counters *coun
     for (size_t i = 0; i < BOARD_COUNTER_COUNT; i++) {
         const struct board_counter_field *field = &board_counter_fields[i];
         const uint64_t value = board_counter_get(counters, field);
-        begin_family(out, field->metric, type_of(field->kind), field->help);
+        prometheus_begin_family(out, field->metric, prometheus_type(field->kind), field->help);
         buffer_append_string(out, field->metric);
         buffer_append_byte(out, ' ');
         if (field->unit == UNIT_NS)
-            append_seconds(out, value);
+            prometheus_seconds(out, value);
         else
             buffer_append_u64(out, value);
         buffer_append_byte(out, '\n');
@@ -493,9 +398,36 @@ static void write_own(struct buffer *out, enum family family, uint64_t value, bo
     buffer_append_string(out, prometheus_families[family].name);
     buffer_append_byte(out, ' ');
     if (is_ns)
-        append_seconds(out, value);
+        prometheus_seconds(out, value);
     else
         buffer_append_u64(out, value);
+    buffer_append_byte(out, '\n');
+}
+
+/* Buckets are cumulative, and the last of them is the count: read once, so that they agree. */
+static void write_latency(struct buffer *out, const struct latency *latency)
+{
+    const char *name = prometheus_families[FAMILY_HTTP_LATENCY].name;
+    uint64_t count = 0;
+    begin_own_family(out, FAMILY_HTTP_LATENCY);
+    for (size_t i = 0; i <= LATENCY_BUCKETS; i++) {
+        count += atomic_load_explicit(&latency->counts[i], memory_order_relaxed);
+        buffer_append_string(out, name);
+        buffer_append_string(out, "_bucket{le=\"");
+        if (i < LATENCY_BUCKETS)
+            prometheus_f64(out, (double)latency_bounds_ns[i] / 1e9);
+        else
+            buffer_append_string(out, "+Inf");
+        buffer_append_byte(out, '"');
+        prometheus_end_u64(out, count);
+    }
+    buffer_append_string(out, name);
+    buffer_append_string(out, "_sum ");
+    prometheus_seconds(out, atomic_load_explicit(&latency->sum_ns, memory_order_relaxed));
+    buffer_append_byte(out, '\n');
+    buffer_append_string(out, name);
+    buffer_append_string(out, "_count ");
+    buffer_append_u64(out, count);
     buffer_append_byte(out, '\n');
 }
 
@@ -503,8 +435,8 @@ static void write_self(struct buffer *out, const struct self_stats *self)
 {
     begin_own_family(out, FAMILY_BUILD_INFO);
     buffer_append_string(out, prometheus_families[FAMILY_BUILD_INFO].name);
-    append_label(out, '{', "version", GOPROFD_VERSION);
-    end_sample_u64(out, 1);
+    prometheus_label(out, '{', "version", GOPROFD_VERSION);
+    prometheus_end_u64(out, 1);
     write_own(out, FAMILY_CPU, self->cpu_ns, true);
     write_own(out, FAMILY_RESIDENT, self->resident_bytes, false);
     write_own(out, FAMILY_VIRTUAL, self->virtual_bytes, false);
@@ -527,5 +459,6 @@ void view_prometheus(struct buffer *out, const struct prometheus_source *source)
     write_times(out, source->page);
     write_alerts(out, source->findings);
     write_counters(out, source->counters);
+    write_latency(out, source->latency);
     write_self(out, source->self);
 }

@@ -13,6 +13,7 @@ struct board_counters;
 struct board_page;
 struct buffer;
 struct finding_set;
+struct latency;
 struct self_stats;
 
 enum { PROMETHEUS_LABEL_MAX_BYTES = 256, PROMETHEUS_ALERT_SERIES_MAX = 1000 };
@@ -22,6 +23,7 @@ struct prometheus_source {
     const struct finding_set *findings;
     const struct board_counters *counters;
     const struct self_stats *self;
+    const struct latency *latency;
     const uint64_t *captures; /* per target of the page */
 };
 
@@ -30,7 +32,7 @@ void view_prometheus(struct buffer *out, const struct prometheus_source *source)
 /* A family that is not in the field or counter tables, for docs/metrics.md and its test. */
 struct prometheus_family {
     const char *name;
-    const char *type; /* "gauge", "counter", "summary" */
+    const char *type; /* "gauge", "counter", "summary", "histogram" */
     const char *labels;
     const char *help;
 };

@@ -153,6 +153,10 @@ Test(prometheus, a_real_server_scrapes_it_and_knows_the_target_by_its_label)
     assert_series_is_there(port, "go_memstats_heap_inuse_bytes");
     assert_series_is_there(port, "go_goroutines");
 
+    assert_series_is_there(port, "go_memstats_alloc_bytes_total");
+    json_t *latency = query(port, "goprofd_http_request_duration_seconds_count%3E0");
+    json_decref(latency);
+
     (void)process_stop(&prometheus, SIGTERM, SOON_MS);
     process_release(&prometheus);
     close_scene(&scene);

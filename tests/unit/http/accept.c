@@ -88,3 +88,12 @@ Test(accept, compares_etags_weakly)
     cr_assert_not(matches("W/"));
     cr_assert_not(matches(""));
 }
+
+Test(accept, gives_openmetrics_to_prometheus)
+{
+    static const char prometheus[] = "application/openmetrics-text;version=1.0.0;q=0.75,"
+                                     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    cr_assert(accept_asks_openmetrics(prometheus, strlen(prometheus)));
+    cr_assert_not(accept_asks_openmetrics("text/plain, application/openmetrics-text", 40));
+    cr_assert_not(accept_asks_openmetrics("*/*", 3));
+}

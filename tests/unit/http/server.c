@@ -322,6 +322,11 @@ Test(server, says_no_to_forms_it_cannot_give)
     const char *const openmetrics[] = {"Accept: application/openmetrics-text;version=1.0.0", NULL};
     answer = fixture_call(&fixture, &(struct call){.path = "/metrics", .headers = openmetrics});
     cr_assert_eq(answer.status, 200);
+    expect_header(&answer, "content-type",
+                  "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    cr_assert_eq(memcmp(answer.body + answer.length - 6, "# EOF\n", 6), 0);
+    answer_release(&answer);
+    answer = fixture_call(&fixture, &(struct call){.path = "/metrics", .headers = xml});
     expect_header(&answer, "content-type", "text/plain; version=0.0.4; charset=utf-8");
     answer_release(&answer);
 }

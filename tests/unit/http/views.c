@@ -8,7 +8,9 @@
 
 #include "core/base/buffer.h"
 #include "core/base/json.h"
+#include "http/latency.h"
 #include "http/self_stats.h"
+#include "http/view_openmetrics.h"
 #include "http/view_json.h"
 #include "http/view_pprof.h"
 #include "http/view_prometheus.h"
@@ -152,6 +154,10 @@ static void render_metrics(const struct board_page *of)
                                     .start_realtime_ns = FIXTURE_TIME_NS};
     const uint64_t captures[] = {2, 0, 0};
     struct board_counters counters = {0};
+    struct latency latency = {.sum_ns = 0};
+    latency_add(&latency, 100000);
+    latency_add(&latency, 100001);
+    latency_add(&latency, UINT64_C(60000000000));
     atomic_store(&counters.sampler_beats, 3);
     atomic_store(&counters.sampler_busy_ns, 1500000);
     const struct finding_set *findings = board_findings(board);
@@ -159,6 +165,7 @@ static void render_metrics(const struct board_page *of)
                                                       .findings = findings,
                                                       .counters = &counters,
                                                       .self = &self,
+                                                      .latency = &latency,
                                                       .captures = captures});
     finding_set_unref(findings);
 }
@@ -230,6 +237,38 @@ Test(views, prometheus_shows_every_field_under_each_of_its_names)
     }
     board_page_unref(of);
     board_free(full);
+}
+
+Test(views, prometheus_counts_requests_in_cumulative_buckets)
+{
+    render_metrics(page);
+    const char *text = buffer_text(&out);
+    static const char *const lines[] = {
+        "\n# TYPE goprofd_http_request_duration_seconds histogram\n",
+        "\ngoprofd_http_request_duration_seconds_bucket{le=\"5e-05\"} 0\n",
+        "\ngoprofd_http_request_duration_seconds_bucket{le=\"0.0001\"} 1\n",
+        "\ngoprofd_http_request_duration_seconds_bucket{le=\"0.00025\"} 2\n",
+        "\ngoprofd_http_request_duration_seconds_bucket{le=\"5\"} 2\n",
+        "\ngoprofd_http_request_duration_seconds_bucket{le=\"+Inf\"} 3\n",
+        "\ngoprofd_http_request_duration_seconds_sum 60.000200001\n",
+        "\ngoprofd_http_request_duration_seconds_count 3\n",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        cr_expect_not_null(strstr(text, lines[i]), "no %s", lines[i]);
+}
+
+Test(views, openmetrics_is_the_same_page_in_other_words)
+{
+    static const char text[] = "# HELP a_total All of it\n# TYPE a_total counter\na_total{x=\"1\"} 2\n"
+                               "# HELP b_total Clashes\n# TYPE b_total counter\nb_total 3\n"
+                               "# HELP b A gauge\n# TYPE b gauge\nb 4\n"
+                               "# HELP old A name that was given\n# TYPE old counter\nold 5\n";
+    view_openmetrics(&out, text, sizeof(text) - 1);
+    cr_assert_str_eq(buffer_text(&out),
+                     "# TYPE a counter\n# HELP a All of it\na_total{x=\"1\"} 2\n"
+                     "# TYPE b_total unknown\n# HELP b_total Clashes\nb_total 3\n"
+                     "# TYPE b gauge\n# HELP b A gauge\nb 4\n"
+                     "# TYPE old unknown\n# HELP old A name that was given\nold 5\n# EOF\n");
 }
 
 Test(views, prometheus_declares_each_family_once)
