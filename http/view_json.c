@@ -85,10 +85,10 @@ static void write_retention(struct json *json, const struct retention_figures *f
         json_key(json, field->name);
         if (field->kind == RETENTION_FLAG)
             json_bool(json, value != 0);
-        else if (value == trunc(value) && fabs(value) < 0x1p53)
-            json_i64(json, (int64_t)value);
-        else
-            json_f64(json, value);
+        else if (field->unit == UNIT_SECONDS)
+            json_f64(json, round(value * 1000) / 1000);
+        else /* estimates: nobody wants a fraction of a byte */
+            json_i64(json, llround(fmin(fmax(value, -0x1p62), 0x1p62)));
     }
 }
 

@@ -39,11 +39,20 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -o "$folder/$version/goroutine_target" .
         "$go" build -ldflags='-s -w' -o "$folder/$version/goroutine_target_stripped" .
     )
+    (
+        cd "$root/tests/fixtures/go/attribution_target"
+        "$go" build -o "$folder/$version/attribution_target" .
+        "$go" build -ldflags='-s -w' -o "$folder/$version/attribution_target_stripped" .
+    )
     (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
     (cd "$root/tests/fixtures/go/webhook_receiver" &&
         "$go" build -o "$folder/$version/webhook_receiver" .)
     (cd "$root/tests/fixtures/go/unprofiled_target" &&
         "$go" build -o "$folder/$version/unprofiled_target" .)
+    # Its own memory only, and with a C library and C's memory beside.
+    (cd "$root/tests/fixtures/go/rss_target" &&
+        CGO_ENABLED=0 "$go" build -o "$folder/$version/rss_target" . &&
+        CGO_ENABLED=1 "$go" build -tags=with_c -o "$folder/$version/rss_target_c" .)
     # Go that is not the executable: a library in a C program, and a program for the loader ld.so.
     (cd "$root/tests/fixtures/go/shared_target" &&
         CGO_ENABLED=1 "$go" build -buildmode=c-shared -o "$folder/$version/library.so" . &&
