@@ -21,9 +21,11 @@
 #include "core/profile_jobs.h"
 #include "core/sampler.h"
 #include "core/store/board.h"
+#include "core/store/site_tagger.h"
 #include "http/server.h"
 #include "lua/config_file.h"
 #include "lua/engine.h"
+#include "lua/tagger.h"
 
 enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 10 };
 
@@ -44,6 +46,8 @@ struct daemon {
     struct board *board;
     struct capturer *capturer;
     struct engine *engine;
+    struct site_tagger tagger;    /* of the config of the start */
+    struct tagger *tags_function; /* NULL: the config has none */
     struct sampler *sampler;
     struct notifier *notifier;
     struct server *server;
@@ -225,6 +229,25 @@ static bool open_capture_dir(const struct config *config, struct error *err)
     return true;
 }
 
+/* Sites keep the tag they get when they are met: tags are those of the start. */
+static bool use_tags(struct daemon *daemon, struct error *err)
+{
+    const struct config *config = daemon->config;
+    daemon->tagger = (struct site_tagger){.rules = config->tags,
+                                          .rule_count = config->tag_count,
+                                          .counters = board_counters(daemon->board)};
+    if (!config->tags_by_function) {
+        sampler_use_tagger(daemon->sampler, &daemon->tagger);
+        return true;
+    }
+    daemon->tags_function =
+        tagger_new(daemon->flags->config_path, board_counters(daemon->board), err);
+    if (daemon->tags_function == NULL)
+        return false;
+    sampler_use_tagger(daemon->sampler, tagger_site_tagger(daemon->tags_function));
+    return true;
+}
+
 static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct error *err)
 {
     const struct config *config = daemon->config;
@@ -246,7 +269,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     if (daemon->engine == NULL || !engine_load(daemon->engine, problems, err))
         return false;
     daemon->sampler = sampler_new(config, daemon->board, err);
-    if (daemon->sampler == NULL)
+    if (daemon->sampler == NULL || !use_tags(daemon, err))
         return false;
     sampler_subscribe(daemon->sampler, engine_inbox(daemon->engine));
     sampler_capture_exits(daemon->sampler, daemon->capturer);
@@ -283,6 +306,7 @@ static void stop_daemon(struct daemon *daemon)
         capturer_stop(daemon->capturer);
     server_free(daemon->server);
     sampler_free(daemon->sampler);
+    tagger_free(daemon->tags_function);
     engine_free(daemon->engine);
     notifier_free(daemon->notifier);
     capturer_free(daemon->capturer);
@@ -323,6 +347,7 @@ static void reload_engine(struct daemon *daemon, struct config *fresh)
         log_set_level(fresh->log_level);
         const struct capture_settings captures = capture_settings_of(fresh);
         capturer_configure(daemon->capturer, &captures);
+        sampler_set_retention_window(daemon->sampler, fresh->retention_window_sec * CLOCK_NS_PER_S);
         /* Sampler and server were built from the first config, which therefore stays. */
         config_free(daemon->reloaded);
         daemon->reloaded = fresh;

@@ -66,10 +66,11 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     sampler->board = board;
     sampler->procfs = (struct procfs){.root = ""};
     usage_context_init(&sampler->usage, &sampler->procfs);
-    sampler->context = (struct target_context){.procfs = &sampler->procfs,
-                                               .usage = &sampler->usage,
-                                               .memory_budget = &sampler->memory_budget,
-                                               .counters = board_counters(board)};
+    sampler->context.procfs = &sampler->procfs;
+    sampler->context.usage = &sampler->usage;
+    sampler->context.memory_budget = &sampler->memory_budget;
+    sampler->context.counters = board_counters(board);
+    sampler_set_retention_window(sampler, config->retention_window_sec * CLOCK_NS_PER_S);
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
     sampler->control = mailbox_new(PROFILE_JOBS_MAX, refuse_request);
     sampler->jobs = profile_jobs_new();
@@ -102,6 +103,16 @@ void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox)
 void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer)
 {
     sampler->capturer = capturer;
+}
+
+void sampler_use_tagger(struct sampler *sampler, const struct site_tagger *tagger)
+{
+    sampler->context.tagger = tagger;
+}
+
+void sampler_set_retention_window(struct sampler *sampler, uint64_t window_ns)
+{
+    atomic_store_explicit(&sampler->context.retention_window_ns, window_ns, memory_order_relaxed);
 }
 
 static void tell_subscriber(const struct sampler *sampler)

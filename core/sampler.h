@@ -16,6 +16,7 @@ struct config;
 struct mailbox;
 struct profile_request;
 struct sampler;
+struct site_tagger;
 
 /* [config] must outlive the sampler. */
 struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err);
@@ -24,6 +25,10 @@ void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox);
 /* Before the start: the last profile of each process that ends is offered to [capturer], which decides
  * by its settings. */
 void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer);
+/* Before the start: who says the tags of sites; borrowed, outlives the sampler. */
+void sampler_use_tagger(struct sampler *sampler, const struct site_tagger *tagger);
+/* Any thread: the horizon of the retention estimates, from the next beat on. */
+void sampler_set_retention_window(struct sampler *sampler, uint64_t window_ns);
 bool sampler_start(struct sampler *sampler, struct error *err) GOPROFD_MUST_CHECK;
 void sampler_stop(struct sampler *sampler); /* joins */
 void sampler_free(struct sampler *sampler);

@@ -216,6 +216,7 @@ void target_open_process(struct target *target, uint64_t now_monotonic_ns)
     if (target->process != NULL) {
         target->opening++;
         target->retry_pause_ns = 0;
+        site_table_use_tagger(go_process_sites(target->process), target->context->tagger);
         switch_profiling_on(target);
         return;
     }

@@ -22,6 +22,7 @@ struct board_counters;
 struct config_target;
 struct memory_budget;
 struct procfs;
+struct site_tagger;
 struct stack_source;
 struct target;
 struct usage_context;
@@ -32,6 +33,8 @@ struct target_context {
     struct usage_context *usage;
     struct memory_budget *memory_budget; /* for looking at pages */
     struct board_counters *counters;
+    const struct site_tagger *tagger; /* NULL: sites get their default tags */
+    _Atomic uint64_t retention_window_ns; /* horizon of the retention estimates; may change */
 };
 
 struct target *target_new(const struct target_context *context, const char *id, const char *name,

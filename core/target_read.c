@@ -109,6 +109,9 @@ static void read_go(struct target *target, struct snapshot *building, uint64_t n
 {
     struct error err = {.code = ERROR_NONE};
     const struct profile *profile = NULL;
+    site_table_begin_read(
+        go_process_sites(target->process), building->realtime_ns,
+        atomic_load_explicit(&target->context->retention_window_ns, memory_order_relaxed));
     const bool ok = read_usage(target, building, &err) &&
                     go_process_read(target->process, building, &profile, &err);
     SNAPSHOT_SET(&building->values, read_duration_ns, clock_monotonic_ns() - now_monotonic_ns);

@@ -502,6 +502,11 @@ bool go_process_probe(const struct procfs *fs, pid_t pid, char go_version[64], s
 
 /* Facts. */
 
+struct site_table *go_process_sites(const struct go_process *process)
+{
+    return process->sites;
+}
+
 void go_process_facts(const struct go_process *process, struct target_facts *facts)
 {
     const struct buildinfo *info = &process->program.info;

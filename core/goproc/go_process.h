@@ -18,6 +18,7 @@
 
 struct core_file;
 struct profile;
+struct site_table;
 struct snapshot;
 struct stack_source;
 struct target_facts;
@@ -49,6 +50,9 @@ const char *go_process_cmdline(const struct go_process *process, size_t *length)
  * on.  `tops` is not set here. */
 bool go_process_read(struct go_process *process, struct snapshot *building,
                      const struct profile **profile, struct error *err) GOPROFD_MUST_CHECK;
+
+/* Where its sites are kept: for who tags them, and the time of reads (site.h); borrowed until the close. */
+struct site_table *go_process_sites(const struct go_process *process);
 
 /* What a profile on demand is read from (stack_reading.h); borrowed from [process] until it is closed. */
 void go_process_stack_source(struct go_process *process, struct stack_source *source);
