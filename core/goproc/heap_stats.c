@@ -6,92 +6,23 @@
 #include "core/goproc/heap_stats.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "core/goproc/go_layout.h"
-#include "core/goproc/memory.h"
-#include "core/goproc/symbols.h"
+#include "core/goproc/heap_reading.h"
 #include "core/store/fields.h"
 
-enum {
-    STATS_MAX_BYTES = 7720,
-    GC_MAX_BYTES = 352,
-    SCHED_MAX_BYTES = 224,
-    MCACHE_MAX_BYTES = 8 + 48 + 8 * GO_SPAN_CLASSES,
-    SPAN_MAX_BYTES = 96,
-    READ_TRIES = 4,
-    CHECK_TRIES = 60,
-    PAUSES_KEPT = 256,
-};
+enum { CHECK_TRIES = 60, PAUSES_KEPT = 256 };
 #define CHECK_PAUSE_NS 3000000L
 #define PLAUSIBLE_BYTES_MAX (UINT64_C(1) << 48)
 #define MIB (UINT64_C(1) << 20)
-
-/* What one P contributes. */
-struct processor {
-    uint64_t mcache;
-    int32_t free_goroutines;
-    unsigned char cache[MCACHE_MAX_BYTES]; /* from tinyAllocs to the end of alloc[] */
-};
 
 struct heap_stats {
     struct memory *memory;
     const struct go_layout *layout;
     const struct symbols *symbols;
-    uint64_t empty_span; /* &runtime.emptymspan, once seen: it is in most slots */
-    size_t processor_capacity;
-    uint64_t *allp;
-    struct processor *processors;
-    struct memory_part *parts;
-    unsigned char *spans;
-    /* one reading */
-    unsigned char stats[STATS_MAX_BYTES];
-    unsigned char gc[GC_MAX_BYTES];
-    unsigned char sched[SCHED_MAX_BYTES];
-    uint64_t allp_slice[3];
-    uint64_t allglen;
-    uint64_t mspan_inuse_bytes;
-    uint64_t mcache_inuse_bytes;
-    int32_t gomaxprocs;
+    uint64_t empty_span; /* &runtime.emptymspan, once seen */
 };
-
-/* Sums over the three heapStatsDelta; as signed numbers, since one alone may be negative. */
-struct heap_sums {
-    int64_t committed, released, in_heap, in_stacks, in_work_bufs, in_ptr_scalar_bits;
-    uint64_t tiny_allocs;
-    uint64_t large_alloc_bytes, large_allocs, large_free_bytes, large_frees;
-    uint64_t small_allocs[GO_SIZE_CLASSES];
-    uint64_t small_frees[GO_SIZE_CLASSES];
-};
-
-static uint64_t u64_at(const unsigned char *bytes, size_t offset)
-{
-    uint64_t value;
-    memcpy(&value, bytes + offset, sizeof(value));
-    return value;
-}
-
-static int64_t i64_at(const unsigned char *bytes, size_t offset)
-{
-    int64_t value;
-    memcpy(&value, bytes + offset, sizeof(value));
-    return value;
-}
-
-static uint32_t u32_at(const unsigned char *bytes, size_t offset)
-{
-    uint32_t value;
-    memcpy(&value, bytes + offset, sizeof(value));
-    return value;
-}
-
-static uint16_t u16_at(const unsigned char *bytes, size_t offset)
-{
-    uint16_t value;
-    memcpy(&value, bytes + offset, sizeof(value));
-    return value;
-}
 
 struct heap_stats *heap_stats_new(struct memory *memory, const struct go_layout *layout,
                                   const struct symbols *symbols)
@@ -107,207 +38,12 @@ struct heap_stats *heap_stats_new(struct memory *memory, const struct go_layout 
 
 void heap_stats_free(struct heap_stats *stats)
 {
-    if (stats == NULL)
-        return;
-    free(stats->allp);
-    free(stats->processors);
-    free(stats->parts);
-    free(stats->spans);
     free(stats);
-}
-
-/* Reading. */
-
-static uint64_t address_of(const struct heap_stats *stats, enum symbol_id id)
-{
-    return stats->symbols->address[id];
-}
-
-/* The central numbers, in one call so that they are close in time. */
-static bool read_centre(struct heap_stats *stats, struct error *err)
-{
-    const struct go_layout *layout = stats->layout;
-    const struct memory_part parts[] = {
-        {address_of(stats, SYMBOL_MEMSTATS), stats->stats, layout->stats_gc_cpu_fraction + 8},
-        {address_of(stats, SYMBOL_GC_CONTROLLER), stats->gc, layout->gc_mapped_ready + 8},
-        {address_of(stats, SYMBOL_SCHED), stats->sched, SCHED_MAX_BYTES},
-        {address_of(stats, SYMBOL_ALLGLEN), &stats->allglen, 8},
-        {address_of(stats, SYMBOL_ALLP), stats->allp_slice, sizeof(stats->allp_slice)},
-        {address_of(stats, SYMBOL_GOMAXPROCS), &stats->gomaxprocs, 4},
-        {address_of(stats, SYMBOL_MHEAP) + layout->mheap_spanalloc_inuse,
-         &stats->mspan_inuse_bytes, 8},
-        {address_of(stats, SYMBOL_MHEAP) + layout->mheap_cachealloc_inuse,
-         &stats->mcache_inuse_bytes, 8},
-    };
-    return memory_read_parts(stats->memory, parts, sizeof(parts) / sizeof(parts[0]), err);
-}
-
-static bool reserve_processors(struct heap_stats *stats, size_t count, struct error *err)
-{
-    if (count <= stats->processor_capacity)
-        return true;
-    free(stats->allp);
-    free(stats->processors);
-    free(stats->parts);
-    free(stats->spans);
-    stats->processor_capacity = 0;
-    stats->allp = calloc(count, sizeof(*stats->allp));
-    stats->processors = calloc(count, sizeof(*stats->processors));
-    stats->parts = calloc(count * GO_SPAN_CLASSES, sizeof(*stats->parts));
-    stats->spans = calloc(count * GO_SPAN_CLASSES, SPAN_MAX_BYTES);
-    if (stats->allp == NULL || stats->processors == NULL || stats->parts == NULL ||
-        stats->spans == NULL)
-        return error_set(err, ERROR_NO_MEMORY, "memory statistics: no memory for %zu Ps", count);
-    stats->processor_capacity = count;
-    return true;
-}
-
-/* allp -> p -> mcache: what each P holds back. */
-static bool read_processors(struct heap_stats *stats, size_t count, struct error *err)
-{
-    const struct go_layout *layout = stats->layout;
-    size_t cache_bytes =
-        layout->mcache_alloc - layout->mcache_tiny_allocs + 8 * (size_t)GO_SPAN_CLASSES;
-    size_t used = 0;
-
-    if (!memory_read(stats->memory, stats->allp_slice[0], stats->allp, count * 8, err))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        struct processor *processor = &stats->processors[i];
-        stats->parts[used++] =
-            (struct memory_part){stats->allp[i] + layout->p_mcache, &processor->mcache, 8};
-        stats->parts[used++] = (struct memory_part){stats->allp[i] + layout->p_gfree_count,
-                                                    &processor->free_goroutines, 4};
-    }
-    if (!memory_read_parts(stats->memory, stats->parts, used, err))
-        return false;
-    used = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct processor *processor = &stats->processors[i];
-        memset(processor->cache, 0, sizeof(processor->cache));
-        if (processor->mcache != 0)
-            stats->parts[used++] =
-                (struct memory_part){processor->mcache + layout->mcache_tiny_allocs,
-                                     processor->cache, cache_bytes};
-    }
-    return memory_read_parts(stats->memory, stats->parts, used, err);
-}
-
-/* The spans that the mcaches allocate from; objects handed out since a span was cached are not in
- * the central counts yet. */
-static bool read_spans(struct heap_stats *stats, size_t count, struct heap_sums *sums,
-                       struct error *err)
-{
-    const struct go_layout *layout = stats->layout;
-    size_t span_bytes = layout->mspan_before_cache + 2 - layout->mspan_npages;
-    size_t alloc = layout->mcache_alloc - layout->mcache_tiny_allocs;
-    size_t used = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        sums->tiny_allocs += u64_at(stats->processors[i].cache, 0);
-        for (size_t c = 0; c < GO_SPAN_CLASSES; c++) {
-            uint64_t span = u64_at(stats->processors[i].cache, alloc + 8 * c);
-            if (span == 0 || span == stats->empty_span)
-                continue;
-            stats->parts[used] = (struct memory_part){
-                span + layout->mspan_npages, stats->spans + used * SPAN_MAX_BYTES, span_bytes};
-            used++;
-        }
-    }
-    if (!memory_read_parts(stats->memory, stats->parts, used, err))
-        return false;
-    for (size_t i = 0; i < used; i++) {
-        const unsigned char *span = stats->spans + i * SPAN_MAX_BYTES;
-        if (u64_at(span, 0) == 0) { /* npages: only emptymspan has none */
-            stats->empty_span = stats->parts[i].address - layout->mspan_npages;
-            continue;
-        }
-        uint16_t allocated = u16_at(span, layout->mspan_alloc_count - layout->mspan_npages);
-        uint16_t before = u16_at(span, layout->mspan_before_cache - layout->mspan_npages);
-        size_t size_class = span[layout->mspan_spanclass - layout->mspan_npages] >> 1;
-        if (size_class < GO_SIZE_CLASSES && allocated > before)
-            sums->small_allocs[size_class] += (uint64_t)(allocated - before);
-    }
-    return true;
-}
-
-static void sum_deltas(const struct heap_stats *stats, struct heap_sums *sums)
-{
-    const struct go_layout *layout = stats->layout;
-
-    *sums = (struct heap_sums){0};
-    for (size_t i = 0; i < GO_DELTA_COUNT; i++) {
-        const unsigned char *delta = stats->stats + i * layout->delta_bytes;
-        sums->committed += i64_at(delta, GO_DELTA_COMMITTED);
-        sums->released += i64_at(delta, GO_DELTA_RELEASED);
-        sums->in_heap += i64_at(delta, GO_DELTA_IN_HEAP);
-        sums->in_stacks += i64_at(delta, GO_DELTA_IN_STACKS);
-        sums->in_work_bufs += i64_at(delta, GO_DELTA_IN_WORK_BUFS);
-        if (layout->delta_in_ptr_scalar_bits != GO_LAYOUT_ABSENT)
-            sums->in_ptr_scalar_bits += i64_at(delta, layout->delta_in_ptr_scalar_bits);
-        sums->tiny_allocs += u64_at(delta, layout->delta_tiny_alloc_count);
-        sums->large_alloc_bytes += u64_at(delta, layout->delta_large_alloc);
-        sums->large_allocs += u64_at(delta, layout->delta_large_alloc_count);
-        sums->large_free_bytes += u64_at(delta, layout->delta_large_free);
-        sums->large_frees += u64_at(delta, layout->delta_large_free_count);
-        for (size_t c = 0; c < GO_SIZE_CLASSES; c++) {
-            sums->small_allocs[c] += u64_at(delta, layout->delta_small_alloc_count + 8 * c);
-            sums->small_frees[c] += u64_at(delta, layout->delta_small_free_count + 8 * c);
-        }
-    }
-}
-
-/* What tells that the numbers moved under us: a GC, or the three deltas taking turns. */
-static bool is_unmoved(struct heap_stats *stats, bool *unmoved, struct error *err)
-{
-    const struct go_layout *layout = stats->layout;
-    uint32_t gen, numgc;
-    const struct memory_part parts[] = {
-        {address_of(stats, SYMBOL_MEMSTATS) + layout->stats_gen, &gen, 4},
-        {address_of(stats, SYMBOL_MEMSTATS) + layout->stats_numgc, &numgc, 4},
-    };
-
-    if (!memory_read_parts(stats->memory, parts, 2, err))
-        return false;
-    *unmoved = gen == u32_at(stats->stats, layout->stats_gen) &&
-               numgc == u32_at(stats->stats, layout->stats_numgc);
-    return true;
-}
-
-/* Everything but the caches; ERROR_BUSY if the number of Ps is just changing. */
-static bool read_consistent(struct heap_stats *stats, struct heap_sums *sums, uint64_t *retries,
-                            struct error *err)
-{
-    for (unsigned tries = 0;; tries++) {
-        bool unmoved = false;
-        if (!read_centre(stats, err))
-            return false;
-        uint64_t count = stats->allp_slice[1];
-        if (count > HEAP_STATS_PROCESSORS_MAX)
-            return error_set(err, ERROR_CORRUPT, "runtime.allp: %llu Ps",
-                             (unsigned long long)count);
-        if (count == 0 || stats->gomaxprocs < 1 || count != (uint64_t)stats->gomaxprocs) {
-            if (tries < READ_TRIES) {
-                (*retries)++;
-                continue;
-            }
-            return error_set(err, ERROR_BUSY, "runtime.allp holds %llu Ps but GOMAXPROCS is %d",
-                             (unsigned long long)count, stats->gomaxprocs);
-        }
-        sum_deltas(stats, sums);
-        if (!reserve_processors(stats, (size_t)count, err) ||
-            !read_processors(stats, (size_t)count, err) ||
-            !read_spans(stats, (size_t)count, sums, err) || !is_unmoved(stats, &unmoved, err))
-            return false;
-        if (unmoved || tries == READ_TRIES)
-            return true;
-        (*retries)++;
-    }
 }
 
 /* The heap goal, MemStats.NextGC. */
 
-static uint64_t memory_limit_goal(const struct heap_stats *stats)
+static uint64_t memory_limit_goal(const struct heap_reading *stats)
 {
     const struct go_layout *layout = stats->layout;
     uint64_t marked = u64_at(stats->gc, layout->gc_heap_marked);
@@ -329,7 +65,7 @@ static uint64_t memory_limit_goal(const struct heap_stats *stats)
     return goal < marked ? marked : goal;
 }
 
-static uint64_t heap_goal(const struct heap_stats *stats)
+static uint64_t heap_goal(const struct heap_reading *stats)
 {
     const struct go_layout *layout = stats->layout;
     const uint64_t runway = 64 << 10;
@@ -349,7 +85,7 @@ static uint64_t heap_goal(const struct heap_stats *stats)
 
 /* Publishing. */
 
-static bool fill_heap(const struct heap_stats *stats, const struct heap_sums *sums,
+static bool fill_heap(const struct heap_reading *stats, const struct heap_sums *sums,
                       struct snapshot_values *values, struct error *err)
 {
     const struct go_layout *layout = stats->layout;
@@ -386,7 +122,7 @@ static bool fill_heap(const struct heap_stats *stats, const struct heap_sums *su
 }
 
 /* All bytes from the system: readmemstats_m's totalMapped. */
-static uint64_t sys_bytes(const struct heap_stats *stats, const struct heap_sums *sums)
+static uint64_t sys_bytes(const struct heap_reading *stats, const struct heap_sums *sums)
 {
     const struct go_layout *layout = stats->layout;
 
@@ -401,7 +137,7 @@ static uint64_t sys_bytes(const struct heap_stats *stats, const struct heap_sums
            (uint64_t)sums->in_work_bufs + (uint64_t)sums->in_ptr_scalar_bits;
 }
 
-static void fill_system(const struct heap_stats *stats, const struct heap_sums *sums,
+static void fill_system(const struct heap_reading *stats, const struct heap_sums *sums,
                         struct snapshot_values *values)
 {
     const struct go_layout *layout = stats->layout;
@@ -422,7 +158,7 @@ static void fill_system(const struct heap_stats *stats, const struct heap_sums *
     SNAPSHOT_SET(values, sys_bytes, sys_bytes(stats, sums));
 }
 
-static void fill_gc(const struct heap_stats *stats, struct snapshot_values *values)
+static void fill_gc(const struct heap_reading *stats, struct snapshot_values *values)
 {
     const struct go_layout *layout = stats->layout;
     const unsigned char *words = stats->stats;
@@ -447,7 +183,7 @@ static void fill_gc(const struct heap_stats *stats, struct snapshot_values *valu
         SNAPSHOT_SET(values, gomemlimit_bytes, u64_at(stats->gc, GO_GC_MEMORY_LIMIT));
 }
 
-static void fill_scheduler(const struct heap_stats *stats, struct snapshot_values *values)
+static void fill_scheduler(const struct heap_reading *stats, struct snapshot_values *values)
 {
     const struct go_layout *layout = stats->layout;
     int64_t count = (int64_t)stats->allglen;
@@ -462,19 +198,32 @@ static void fill_scheduler(const struct heap_stats *stats, struct snapshot_value
     SNAPSHOT_SET(values, gomaxprocs, (uint64_t)stats->gomaxprocs);
 }
 
-bool heap_stats_read(struct heap_stats *stats, struct snapshot_values *values, uint64_t *retries,
-                     struct error *err)
+static bool fill_all(struct heap_reading *reading, struct snapshot_values *values,
+                     uint64_t *retries, struct error *err)
 {
     struct heap_sums sums;
 
-    if (!read_consistent(stats, &sums, retries, err))
+    if (!heap_reading_all(reading, &sums, retries, err))
         return error_wrap(err, "memory statistics");
-    if (!fill_heap(stats, &sums, values, err))
+    if (!fill_heap(reading, &sums, values, err))
         return false;
-    fill_system(stats, &sums, values);
-    fill_gc(stats, values);
-    fill_scheduler(stats, values);
+    fill_system(reading, &sums, values);
+    fill_gc(reading, values);
+    fill_scheduler(reading, values);
     return true;
+}
+
+bool heap_stats_read(struct heap_stats *stats, struct snapshot_values *values, uint64_t *retries,
+                     struct error *err)
+{
+    struct heap_reading *reading =
+        heap_reading_new(stats->memory, stats->layout, stats->symbols, stats->empty_span);
+    if (reading == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for memory statistics");
+    const bool ok = fill_all(reading, values, retries, err);
+    stats->empty_span = reading->empty_span;
+    heap_reading_free(reading);
+    return ok;
 }
 
 /* The self-check. */
@@ -484,12 +233,12 @@ struct identity {
     bool held;
 };
 
-static bool try_identities(struct heap_stats *stats, struct identity identities[4])
+static bool try_identities(struct heap_reading *stats, struct identity identities[4])
 {
     const struct go_layout *layout = stats->layout;
     struct heap_sums sums;
 
-    sum_deltas(stats, &sums);
+    heap_reading_sum(stats, &sums);
     uint64_t in_use = u64_at(stats->gc, layout->gc_heap_in_use);
     uint64_t released = u64_at(stats->gc, layout->gc_heap_released);
     uint64_t free_heap = u64_at(stats->gc, layout->gc_heap_free);
@@ -503,7 +252,7 @@ static bool try_identities(struct heap_stats *stats, struct identity identities[
     return identities[0].held && identities[1].held && identities[2].held && identities[3].held;
 }
 
-bool heap_stats_check(struct heap_stats *stats, struct error *err)
+static bool check(struct heap_reading *stats, struct error *err)
 {
     struct identity identities[4] = {{"heap in use", false},
                                      {"heap released", false},
@@ -511,7 +260,7 @@ bool heap_stats_check(struct heap_stats *stats, struct error *err)
                                      {"memory mapped", false}};
 
     for (unsigned tries = 0; tries < CHECK_TRIES; tries++) {
-        if (!read_centre(stats, err))
+        if (!heap_reading_centre(stats, err))
             return error_wrap(err, "self-check");
         if (try_identities(stats, identities))
             return true;
@@ -524,4 +273,15 @@ bool heap_stats_check(struct heap_stats *stats, struct error *err)
                              "those of this Go version",
                              identities[i].name);
     return true;
+}
+
+bool heap_stats_check(struct heap_stats *stats, struct error *err)
+{
+    struct heap_reading *reading =
+        heap_reading_new(stats->memory, stats->layout, stats->symbols, stats->empty_span);
+    if (reading == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the self-check");
+    const bool ok = check(reading, err);
+    heap_reading_free(reading);
+    return ok;
 }

@@ -4,7 +4,7 @@
  *   allp[] -> mcache -> spans  --------> + what each P allocated since (mcache correction)
  *   gcController, mheap_, sched ------->  sizes, goal, goroutines
  *
- * One thread; owns its scratch memory.  Borrows what it is given. */
+ * One thread; keeps no scratch memory between reads.  Borrows what it is given. */
 #ifndef GOPROFD_GOPROC_HEAP_STATS_H
 #define GOPROFD_GOPROC_HEAP_STATS_H
 
