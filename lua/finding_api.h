@@ -38,6 +38,7 @@ struct evaluation {
     bool capture_wanted;
     const char *capture_reason;
     unsigned log_lines;
+    bool muted; /* log() writes nothing */
 };
 
 /* [header] and [target] must outlive what was said. */

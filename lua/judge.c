@@ -153,6 +153,20 @@ bool judge_load(struct judge *judge, const struct config *config, uint64_t now_n
     return true;
 }
 
+bool judge_use_rule(struct judge *judge, struct rule *rule, const struct config *config,
+                    uint64_t now_ns, struct error *err)
+{
+    struct rule_set *set = rule_set_of(rule);
+    if (set == NULL || !swap_in(judge, set, now_ns)) {
+        rule_set_free(set);
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the rules");
+    }
+    judge->config = config;
+    judge->generation++;
+    judge->loaded_ns = now_ns;
+    return true;
+}
+
 /* ---- the beat ---- */
 
 static bool can_be_judged(enum target_state state)

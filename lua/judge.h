@@ -18,12 +18,14 @@ struct buffer;
 struct capture_request;
 struct config;
 struct judge;
+struct rule;
 
 struct judge_wiring {
     struct board *board;
     /* Asks for a capture; may be NULL.  The request lives only during the call. */
     void (*request_capture)(void *context, const struct capture_request *request);
     void *context;
+    bool quiet; /* a test or a replay: nothing is logged */
 };
 
 struct judge *judge_new(const struct judge_wiring *wiring); /* NULL without memory */
@@ -34,6 +36,10 @@ void judge_free(struct judge *judge);                       /* NULL is allowed *
  * next successful load. */
 bool judge_load(struct judge *judge, const struct config *config, uint64_t now_realtime_ns,
                 struct buffer *problems, struct error *err) GOPROFD_MUST_CHECK;
+
+/* Puts [rule], which is taken over (also on failure), in place of all rules: for tests of one rule. */
+bool judge_use_rule(struct judge *judge, struct rule *rule, const struct config *config,
+                    uint64_t now_realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
 
 /* Judges what is new in [page] and publishes findings and report on the board. */
 void judge_beat(struct judge *judge, const struct board_page *page);

@@ -48,7 +48,8 @@ static void ask_for_capture(const struct judge *judge, const struct capture_requ
 
 static void announce(const struct judge *judge, const struct finding *finding)
 {
-    log_warn(log_msg("alert"), log_str("severity", severity_name(finding->severity)),
+    if (!judge->wiring.quiet)
+        log_warn(log_msg("alert"), log_str("severity", severity_name(finding->severity)),
              log_str("id", finding->id), log_str("message", finding->message));
     const struct capture_request request = {.target_id = finding->target,
                                             .reason = CAPTURE_ALERT,
@@ -91,6 +92,11 @@ static void take_findings(struct judge *judge, const struct rule *rule,
 
 /* ---- one rule, one target ---- */
 
+static bool may_log(struct judge *judge)
+{
+    return !judge->wiring.quiet && judge->failure_lines++ < FAILURE_LINES_MAX;
+}
+
 /* After several failures in a row, or one overrun, the rule rests for this target; longer each time. */
 static void note_failure(struct judge *judge, size_t index, struct watched *watched,
                          const struct error *err, uint64_t now_ns)
@@ -104,7 +110,7 @@ static void note_failure(struct judge *judge, size_t index, struct watched *watc
     tally->failing = true;
     atomic_fetch_add_explicit(&board_counters(judge->wiring.board)->rule_errors, 1,
                               memory_order_relaxed);
-    if (++pair->failures == 1 && judge->failure_lines++ < FAILURE_LINES_MAX)
+    if (++pair->failures == 1 && may_log(judge))
         log_warn(log_msg("rule failed"), log_str("rule", tally->name),
                  log_str("target", watched->id), log_str("error", err->message));
     if (err->code != ERROR_LIMIT && pair->failures < FAILURES_MAX)
@@ -115,7 +121,7 @@ static void note_failure(struct judge *judge, size_t index, struct watched *watc
     pair->suspensions++;
     tally->suspensions++;
     pair->suspended_until_ns = now_ns + backoff_ns;
-    if (judge->failure_lines++ >= FAILURE_LINES_MAX)
+    if (!may_log(judge))
         return;
     log_warn(log_msg("rule suspended"), log_str("rule", tally->name),
              log_str("target", watched->id), log_u64("seconds", backoff_ns / CLOCK_NS_PER_S),

@@ -22,7 +22,7 @@
 #include "lua/trace.h"
 #include "lua/tree.h"
 
-enum { LABEL_MAX_BYTES = 320, STATE_TREE_MAX_BYTES = 1 << 20, STATE_TREE_CHUNK_BYTES = 16 * 1024 };
+enum { LABEL_MAX_BYTES = 320, TESTS_MAX_BYTES = 4 << 20, STATE_TREE_MAX_BYTES = 1 << 20, STATE_TREE_CHUNK_BYTES = 16 * 1024 };
 
 /* What the config says of one target, or of all that match a glob. */
 struct target_setting {
@@ -46,6 +46,9 @@ struct rule {
     struct rule_header header;
     size_t setting_count;
     struct target_setting *settings;
+    unsigned options;
+    struct arena *tests_arena; /* NULL: none kept */
+    struct config_node tests;
     int evaluate_ref;
     int params_ref;
 };
@@ -73,6 +76,11 @@ bool rule_enabled(const struct rule *rule)
 const struct rule_header *rule_header(const struct rule *rule)
 {
     return &rule->header;
+}
+
+const struct config_node *rule_tests(const struct rule *rule)
+{
+    return rule->tests_arena != NULL ? &rule->tests : NULL;
 }
 
 const struct trace *rule_trace(const struct rule *rule)
@@ -171,6 +179,23 @@ static void read_settings(lua_State *L, int index, struct rule *rule, const stru
     }
 }
 
+/* `tests`, as data that outlives the Lua state. */
+static void read_tests(lua_State *L, int table, struct rule *rule)
+{
+    const int kind = lua_getfield(L, table, "tests");
+    if (kind != LUA_TNIL && kind != LUA_TTABLE)
+        luaL_error(L, "`tests` must be a list of tables, not a %s", luaL_typename(L, -1));
+    if (kind == LUA_TTABLE && (rule->options & RULE_KEEP_TESTS) != 0 && rule->tests_arena == NULL) {
+        struct error err;
+        rule->tests_arena = arena_new(TESTS_MAX_BYTES, STATE_TREE_CHUNK_BYTES);
+        if (rule->tests_arena == NULL)
+            luaL_error(L, "no memory for the tests");
+        if (!tree_read(L, -1, rule->tests_arena, &rule->tests, &err))
+            luaL_error(L, "`tests`: %s", err.message);
+    }
+    lua_pop(L, 1);
+}
+
 /* Runs the chunk and takes the rule's table apart.  Argument: the rule. */
 static int load_protected(lua_State *L)
 {
@@ -188,6 +213,7 @@ static int load_protected(lua_State *L)
     if (lua_type(L, 1) != LUA_TTABLE)
         luaL_error(L, "a rule file returns one table, not a %s", luaL_typename(L, 1));
     rule_header_read(L, 1, &rule->header);
+    read_tests(L, 1, rule);
 
     char label[LABEL_MAX_BYTES];
     (void)snprintf(label, sizeof(label), "rules.%s", rule->header.name);
@@ -224,12 +250,14 @@ static bool start(struct rule *rule, struct error *err)
 }
 
 struct rule *rule_new(const char *file, const char *text, size_t length,
-                      const struct config *config, struct error *err)
+                      const struct config *config, unsigned options, struct error *err)
 {
     struct rule *rule = calloc(1, sizeof(*rule));
     if (rule == NULL)
         goto no_memory;
     rule->config = config;
+    rule->options = options;
+    rule->said.muted = (options & RULE_MUTED) != 0;
     rule->file = strdup(file);
     rule->text = malloc(length + 1);
     if (rule->file == NULL || rule->text == NULL)
@@ -255,6 +283,7 @@ void rule_free(struct rule *rule)
     if (rule->L != NULL)
         lua_close(rule->L);
     evaluation_release(&rule->said);
+    arena_free(rule->tests_arena);
     free(rule->settings);
     free(rule->file);
     free(rule->text);

@@ -16,6 +16,7 @@
 
 struct buffer;
 struct config;
+struct config_node;
 struct evaluation;
 struct observation;
 struct rule;
@@ -23,11 +24,19 @@ struct trace;
 
 enum { RULE_SOURCE_MAX_BYTES = 256 * 1024 };
 
+enum rule_option {
+    RULE_KEEP_TESTS = 1, /* for rule_tests() */
+    RULE_MUTED = 2,      /* log() writes nothing */
+};
+
 /* Loads the rule from [text].  [file] is what messages call it.  Overrides come from [config], which
- * must outlive the rule.  NULL with "FILE:LINE: text". */
+ * must outlive the rule.  [options]: of enum rule_option.  NULL with "FILE:LINE: text". */
 struct rule *rule_new(const char *file, const char *text, size_t length,
-                      const struct config *config, struct error *err);
+                      const struct config *config, unsigned options, struct error *err);
 void rule_free(struct rule *rule); /* NULL is allowed */
+
+/* The file's `tests` as plain data; NULL if it has none or they were not kept. */
+const struct config_node *rule_tests(const struct rule *rule);
 
 const char *rule_name(const struct rule *rule);
 const char *rule_file(const struct rule *rule);

@@ -49,7 +49,7 @@ static void load_file(struct loader *loader, const char *path)
     struct error err;
     size_t length = 0;
     char *text = source_file_read(path, RULE_SOURCE_MAX_BYTES, &length, &err);
-    struct rule *rule = text != NULL ? rule_new(path, text, length, loader->config, &err) : NULL;
+    struct rule *rule = text != NULL ? rule_new(path, text, length, loader->config, 0, &err) : NULL;
     free(text);
     if (rule == NULL) {
         add_problem(loader, &err);
@@ -143,6 +143,20 @@ struct rule_set *rule_set_load(const struct config *config, struct buffer *probl
         return set;
     rule_set_free(set);
     return NULL;
+}
+
+struct rule_set *rule_set_of(struct rule *rule)
+{
+    struct rule_set *set = calloc(1, sizeof(*set));
+    if (set != NULL)
+        set->rules = calloc(1, sizeof(struct rule *));
+    if (set == NULL || set->rules == NULL) {
+        rule_free(rule);
+        free(set);
+        return NULL;
+    }
+    set->rules[set->count++] = rule;
+    return set;
 }
 
 void rule_set_free(struct rule_set *set)

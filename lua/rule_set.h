@@ -10,7 +10,7 @@ struct buffer;
 struct config;
 struct rule;
 
-enum { RULE_SET_MAX = 512 };
+enum { RULE_SET_MAX = 2048 };
 
 struct rule_set {
     size_t count;
@@ -21,6 +21,8 @@ struct rule_set {
  * each that is wrong, [err] the first.  NULL unless every one is fine. */
 struct rule_set *rule_set_load(const struct config *config, struct buffer *problems,
                                size_t *problem_count, struct error *err);
+/* A set of this rule alone, which is taken over; NULL without memory. */
+struct rule_set *rule_set_of(struct rule *rule);
 void rule_set_free(struct rule_set *set); /* NULL is allowed */
 
 struct rule *rule_set_find(const struct rule_set *set, const char *name); /* or NULL */

@@ -20,6 +20,7 @@ static const struct config_part {
     {"rules", config_set_rules},
     {"notify", config_set_notify},
     {"tags", config_set_tags},
+    {"silences", config_set_silences},
 };
 
 enum {

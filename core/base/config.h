@@ -62,6 +62,17 @@ struct config_tag {
     const char *file;
 };
 
+/* Alerts that match are shown, but nobody is told.  Globs; NULL matches all. */
+struct config_silence {
+    const char *rule;
+    const char *target;
+    const char *id; /* of the finding, with target and rule */
+    const char *comment;
+    unsigned severities; /* 1 << enum severity */
+    uint64_t from_realtime_ns;
+    uint64_t until_realtime_ns;
+};
+
 enum config_notify_kind { CONFIG_NOTIFY_ALERTMANAGER, CONFIG_NOTIFY_WEBHOOK };
 
 /* One receiver of alerts.  Paths and texts are "" where not set. */
@@ -102,6 +113,7 @@ struct config {
     unsigned profile_capture_on_severities;
     enum capture_on_exit profile_capture_on_exit;
     const char *rules_dir;
+    const char *state_dir; /* "": open alerts are forgotten with the daemon */
     const char *default_target; /* "": none */
     const char *external_url;     /* "": that of metrics_listen_addr */
     const char *notify_queue_dir; /* "": in memory */
@@ -114,6 +126,8 @@ struct config {
     const struct config_tag *tags; /* in order; the first that matches counts */
     size_t tag_count;
     bool tags_by_function; /* `tags` is a function: lua/tagger.h runs it */
+    const struct config_silence *silences;
+    size_t silence_count;
     const struct config_notify *notify;
     size_t notify_count;
     struct arena *arena_;
@@ -139,6 +153,8 @@ size_t config_validate(const struct config *config, struct buffer *problems);
 /* "64MiB", "1.5GB", 4096 -> bytes; "5s", "250ms", "10m", "1h30m" -> ns.  False if not one. */
 bool config_parse_size(const char *text, uint64_t *bytes);
 bool config_parse_duration(const char *text, uint64_t *ns);
+/* "2030-01-31T18:00:00Z", or with +02:00.  False if not one. */
+bool config_parse_time(const char *text, uint64_t *realtime_ns);
 
 /* One option of the table, for --help, docs and tests. */
 struct config_option {

@@ -43,6 +43,7 @@ void config_set_text(struct config_load *load, size_t index, const char *key, co
 /* config_targets.c, config_rules.c */
 void config_set_targets(struct config_load *load, const struct config_node *node);
 void config_set_rules(struct config_load *load, const struct config_node *node);
+void config_set_silences(struct config_load *load, const struct config_node *node); /* config_silences.c */
 void config_set_tags(struct config_load *load, const struct config_node *node); /* config_tags.c */
 void config_set_notify(struct config_load *load, const struct config_node *node); /* config_notify.c */
 

@@ -53,6 +53,7 @@ enum option_kind {
     X(profile_capture_on_severities,    SEVERITIES,     "critical",       0,       0,             true,  true,  "Severities of alerts that capture a profile") \
     X(profile_capture_on_exit,          ON_EXIT,        "oom",            0,       0,             true,  false, "Whose last profile is captured when its process ends, if profile_capture_enabled") \
     X(rules_dir,                        PATH,           "rules",          0,       0,             true,  false, "Folder with the rules, *.lua") \
+    X(state_dir,                        PATH_OR_NONE,   "",               0,       0,             false, false, "Folder in which open alerts are kept over a restart of goprofd; empty: nowhere") \
     X(default_target,                   NAME,           "",               0,       0,             false, false, "Target that requests without ?target= mean; empty: the first") \
     X(external_url,                     URL_OR_NONE,    "",               0,       0,             false, false, "Where people reach this goprofd, for links in notifications; empty: its own address") \
     X(notify_queue_dir,                 PATH_OR_NONE,   "",               0,       0,             false, false, "Where notifications wait that could not be delivered; empty: in memory, lost with the daemon") \

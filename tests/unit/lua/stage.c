@@ -125,17 +125,17 @@ struct stage_site *stage_add_site(struct stage_target *target, const char *funct
 {
     cr_assert_lt(target->site_count, (size_t)STAGE_SITES_MAX);
     struct error err;
-    const char *names[] = {"runtime.mallocgc", primitive, function, "main.main"};
-    const char *files[] = {"runtime/malloc.go", "runtime/slice.go", file, "main.go"};
-    struct frame frames[4];
-    for (size_t i = 0; i < 4; i++)
+    const char *names[] = {"runtime.mallocgc", primitive, function}; /* its own tag */
+    const char *files[] = {"runtime/malloc.go", "runtime/slice.go", file};
+    struct frame frames[3];
+    for (size_t i = 0; i < 3; i++)
         frames[i] = (struct frame){
             .function = site_table_string(target->sites, names[i], strlen(names[i])),
             .file = site_table_string(target->sites, files[i], strlen(files[i])),
             .address = 0x400000 + target->site_count * 16 + i,
             .line = i == 2 ? line : 1,
             .starts_location = true};
-    const struct site *site = site_table_add(target->sites, frames, 4, 2, 1024, &err);
+    const struct site *site = site_table_add(target->sites, frames, 3, 2, 1024, &err);
     cr_assert_not_null(site);
     struct stage_site *added = &target->site[target->site_count++];
     *added = (struct stage_site){.site = site};
