@@ -333,7 +333,8 @@ static int api_log(lua_State *L)
     if (lua_rawlen(L, -1) > FINDING_NAME_MAX_BYTES)
         return luaL_error(L, "log: text is too long (%d bytes are allowed)", FINDING_NAME_MAX_BYTES);
     budget_charge(L, 200); /* a line is one write(2) */
-    if (evaluation->log_lines++ < EVALUATION_LOG_LINES_MAX && !evaluation->muted)
+    if (evaluation->log_lines++ < EVALUATION_LOG_LINES_MAX && !evaluation->muted &&
+        log_enabled(level))
         log_write(level,
                   (const struct log_field[]){log_msg(text), log_str("rule", evaluation->rule),
                                              log_str("target", evaluation->target)},
