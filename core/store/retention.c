@@ -238,7 +238,26 @@ static bool lookup_init(struct lookup *lookup, const struct top_entry *entries, 
     return true;
 }
 
-static void add_entry(struct sum *sum, const struct profile_entry *entry,
+static double object_bytes_of(const struct profile_entry *entry)
+{
+    if (entry->site->object_bytes > 0 || entry->inuse_objects <= 0)
+        return (double)entry->site->object_bytes;
+    return (double)entry->inuse_bytes / (double)entry->inuse_objects;
+}
+
+/* Live samples of an entry.  A profile that came scaled already (by net/http/pprof) does not say how many
+ * there were: scaled back. */
+static double samples_of(const struct profile_entry *entry, int64_t rate)
+{
+    if (entry->allocs > entry->frees)
+        return (double)(entry->allocs - entry->frees);
+    if (entry->inuse_objects <= 0 || rate <= 1)
+        return entry->inuse_objects > 0 ? (double)entry->inuse_objects : 0;
+    const double bytes = (double)entry->inuse_bytes / (double)entry->inuse_objects;
+    return round((double)entry->inuse_objects * -expm1(-bytes / (double)rate));
+}
+
+static void add_entry(struct sum *sum, const struct profile_entry *entry, int64_t rate,
                       const struct retention_history *history)
 {
     const struct site *site = entry->site;
@@ -246,10 +265,10 @@ static void add_entry(struct sum *sum, const struct profile_entry *entry,
         (sum->first_seen_realtime_ns == 0 ||
          site->first_seen_realtime_ns < sum->first_seen_realtime_ns))
         sum->first_seen_realtime_ns = site->first_seen_realtime_ns;
-    if (entry->inuse_bytes > 0 && entry->allocs > entry->frees) {
-        const double samples = (double)(entry->allocs - entry->frees);
+    if (entry->inuse_bytes > 0) {
+        const double samples = samples_of(entry, rate);
         const double bytes = (double)entry->inuse_bytes;
-        const double beyond = bytes / samples - (double)site->object_bytes;
+        const double beyond = samples > 0 ? bytes / samples - object_bytes_of(entry) : bytes;
         sum->samples += samples;
         sum->inuse_bytes += bytes;
         sum->variance += beyond > 0 ? bytes * beyond : 0;
@@ -312,7 +331,8 @@ bool retention_measure(const struct profile *profile, enum group_by by, struct t
         const uint32_t found =
             lookup.slots[slot_of(&lookup, group_key_of(profile->entries[i].site, by))];
         if (found != 0)
-            add_entry(&lookup.sums[found - 1], &profile->entries[i], profile->history);
+            add_entry(&lookup.sums[found - 1], &profile->entries[i], profile->rate,
+                      profile->history);
     }
     for (size_t i = 0; i < count; i++)
         entries[i].retention = figures_of(&lookup.sums[i], profile);

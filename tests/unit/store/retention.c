@@ -187,6 +187,27 @@ Test(retention, is_certain_of_a_single_object_that_cannot_have_been_missed)
     profile_discard(profile);
 }
 
+Test(retention, of_a_profile_that_came_scaled_counts_the_samples_it_must_have_had)
+{
+    struct profile *counted = begin_at(1);
+    struct profile *scaled = begin_at(1);
+    const struct site *site = sample_site(table, "main.f", 0, 8192);
+    add_samples(counted, site, 40);
+    add_samples(scaled, site, 40);
+    scaled->entries[0].allocs = scaled->entries[0].frees = 0; /* as net/http/pprof leaves it */
+    const struct retention_figures known = figures_of(counted, GROUP_SITE);
+    const struct retention_figures guessed = figures_of(scaled, GROUP_SITE);
+    cr_assert_eq(guessed.samples, known.samples);
+    cr_assert_float_eq(guessed.standard_error_bytes, known.standard_error_bytes, 1);
+    scaled->entries[0].inuse_objects = 1;
+    scaled->entries[0].inuse_bytes = 16; /* less than one sample stands for */
+    const struct retention_figures blind = figures_of(scaled, GROUP_SITE);
+    cr_assert_eq(blind.samples, 0);
+    cr_assert(blind.sampling_blind);
+    profile_discard(counted);
+    profile_discard(scaled);
+}
+
 /* ---- history ---- */
 
 static void drop(const struct profile *profile)
