@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh - measures goprofd against its peers on this machine and prints a table; asserts nothing.
 #
-#   sh tests/bench/run.sh            all of it, about three minutes
+#   sh tests/bench/run.sh            all of it, about six minutes
 #   sh tests/bench/run.sh --quick    fewer runs and shorter windows, for a first look
 #
 # Builds a release (RelWithDebInfo) in build/bench and the Go target with the go in PATH, or the one
@@ -13,7 +13,8 @@ build=$root/build/bench
 sites=10000
 runs=50
 seconds=60
-[ "${1:-}" = --quick ] && runs=10 seconds=10
+rounds=7
+[ "${1:-}" = --quick ] && runs=10 seconds=10 rounds=3
 case ${1:-} in '' | --quick) ;; *)
     echo "usage: run.sh [--quick]" >&2
     exit 2
@@ -26,13 +27,13 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
 }
 go=$(sh "$root/tests/support/go_toolchain.sh" "${GOPROFD_BENCH_GO:-path}")
-for program in sites_target idle_target; do
+for program in sites_target idle_target impact_target; do
     (cd "$root/tests/bench/$program" && GOTOOLCHAIN=local "$go" build -o "$build/$program" .)
 done
 
@@ -45,19 +46,20 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# start_target NAME ARGUMENT... sets $pid and $port.
+# start_target NAME PROGRAM ARGUMENT... sets $pid and $port.
 start_target() {
     name=$1
-    shift
+    program=$2
+    shift 2
     : >"$scratch/$name"
-    "$build/sites_target" "$@" >"$scratch/$name" 2>&1 &
+    "$build/$program" "$@" >"$scratch/$name" 2>&1 &
     pid=$!
     target_pids="$target_pids $pid"
     tries=0
     until grep -q '^listening ' "$scratch/$name"; do
         tries=$((tries + 1))
         if [ $tries -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
-            echo "run.sh: sites_target does not start:" >&2
+            echo "run.sh: $program does not start:" >&2
             cat "$scratch/$name" >&2
             exit 1
         fi
@@ -78,7 +80,7 @@ echo "target: $("$go" version | cut -d' ' -f3), the default MemProfileRate, stac
 
 echo
 echo "(a) reading a target with $sites allocation sites, against its own endpoint"
-start_target large -sites $sites
+start_target large sites_target -sites $sites
 "$build/tests/bench/bench_read" "$pid" "$port" $runs
 
 echo
@@ -92,7 +94,7 @@ stop_target
 
 echo
 echo "(b) the daemon idle with one small target"
-start_target small
+start_target small sites_target
 "$build/tests/bench/bench_daemon" "$build/goprofd" "$root/rules" "$pid" $seconds 0
 stop_target
 
@@ -103,3 +105,9 @@ echo "(c) writing a profile of $sites sites"
 echo
 echo "(d) the daemon with 200 idle processes, to be within 5 % of a core and 64 MiB"
 "$build/tests/bench/bench_fleet" "$build/goprofd" "$root/rules" "$build/idle_target" 200 $((seconds / 2))
+
+echo
+echo "(f) a service under load of wrk: left alone, read each second, its own endpoint scraped each second"
+start_target service impact_target
+"$build/tests/bench/bench_impact" "$build/goprofd" "$root/rules" "$pid" "$port" $rounds 5
+stop_target

@@ -1,0 +1,3 @@
+module impacttarget
+
+go 1.19
