@@ -15,7 +15,9 @@
 
 /* At most one hundredth of the time. */
 enum { COST_TO_PAUSE = 100 };
+/* Of a process that does not change each pause is twice the one before. */
 #define PAUSE_LEAST_NS (30 * CLOCK_NS_PER_S)
+#define PAUSE_CALM_NS (120 * CLOCK_NS_PER_S)
 /* When parts and RSS have drifted apart by more than both of these. */
 #define DRIFT_LEAST_BYTES ((uint64_t)4 << 20)
 enum { DRIFT_SHARE = 16 };
@@ -27,7 +29,8 @@ struct memory_watch {
     bool anchored;
     struct rss_anchor anchor;
     bool has_drifted;
-    uint64_t tried_at_ns; /* 0: never */
+    uint64_t pause_ns;    /* 0: not looked at yet */
+    uint64_t tried_at_ns; /* meaningless then */
     uint64_t looked_at_ns;
     uint64_t cost_ns; /* of the last look */
     uint64_t pss_bytes;
@@ -84,11 +87,12 @@ static bool is_due(const struct memory_watch *watch, uint64_t now_ns)
     const struct memory_budget *budget = watch->budget;
     if (now_ns < budget->free_at_ns)
         return false;
-    if (watch->tried_at_ns == 0)
+    if (watch->pause_ns == 0)
         return true;
-    const uint64_t pause_ns = most(PAUSE_LEAST_NS, budget->round_cost_ns * COST_TO_PAUSE);
+    const uint64_t pause_ns = most(watch->pause_ns, budget->round_cost_ns * COST_TO_PAUSE);
     const uint64_t early_ns = most(EARLY_PAUSE_LEAST_NS, watch->cost_ns * 2 * COST_TO_PAUSE);
-    return now_ns - watch->tried_at_ns >= (watch->has_drifted && early_ns < pause_ns ? early_ns : pause_ns);
+    return now_ns - watch->tried_at_ns >=
+           (watch->has_drifted && early_ns < pause_ns ? early_ns : pause_ns);
 }
 
 static void book_cost(struct memory_watch *watch, uint64_t now_ns, uint64_t cost_ns)
@@ -97,6 +101,10 @@ static void book_cost(struct memory_watch *watch, uint64_t now_ns, uint64_t cost
     budget->round_cost_ns += cost_ns - watch->cost_ns;
     budget->free_at_ns = now_ns + cost_ns * COST_TO_PAUSE;
     watch->cost_ns = cost_ns;
+    const bool calm = watch->pause_ns != 0 && !watch->has_drifted;
+    watch->pause_ns = calm ? watch->pause_ns * 2 : PAUSE_LEAST_NS;
+    if (watch->pause_ns > PAUSE_CALM_NS)
+        watch->pause_ns = PAUSE_CALM_NS;
     watch->tried_at_ns = now_ns;
 }
 

@@ -12,7 +12,8 @@
 
 enum { STATE_IN_USE = 1, STATE_MANUAL = 2 };
 /* mspans lie side by side in chunks; small gaps are read along. */
-enum { GAP_MAX_BYTES = 512, READ_MAX_BYTES = 256 << 10 };
+enum { GAP_MAX_BYTES = 512, READ_MAX_BYTES = 256 << 10, FALLS_SHARE = 16 };
+enum { DIGIT_BITS = 16, DIGITS = 3, DIGIT_VALUES = 1 << DIGIT_BITS, FEW_SPANS = 8192 };
 #define SPAN_PAGES_MAX (UINT64_C(1) << 31)
 #define ADDRESS_MAX (UINT64_C(1) << 56)
 
@@ -37,7 +38,18 @@ static int compare_spans(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* The pointers of allspans, sorted.  The array is replaced when it grows, and the old one then freed: the
+/* The runtime appends a span when it takes it from a chunk for the first time, in the order of the chunk.
+ * Only if it should ever do otherwise must they be sorted. */
+static void sort_pointers(uint64_t *pointers, size_t count)
+{
+    size_t falls = 0;
+    for (size_t i = 1; i < count; i++)
+        falls += pointers[i] < pointers[i - 1];
+    if (falls > count / FALLS_SHARE)
+        qsort(pointers, count, sizeof(*pointers), compare_addresses);
+}
+
+/* The pointers of allspans, in ascending runs.  The array is replaced when it grows, and the old one then freed: the
  * slice is read again afterwards and must still be there. */
 static uint64_t *read_pointers(struct memory *memory, uint64_t address, size_t *count,
                                struct error *err)
@@ -68,7 +80,7 @@ static uint64_t *read_pointers(struct memory *memory, uint64_t address, size_t *
         free(pointers);
         return NULL;
     }
-    qsort(pointers, *count, sizeof(*pointers), compare_addresses);
+    sort_pointers(pointers, *count);
     return pointers;
 }
 
@@ -133,7 +145,8 @@ static bool read_all(struct memory *memory, const struct go_layout *layout,
     size_t strange = 0;
     for (size_t i = 0; i < count;) {
         size_t end = i + 1;
-        while (end < count && pointers[end] - pointers[end - 1] <= each + GAP_MAX_BYTES &&
+        while (end < count && pointers[end] > pointers[end - 1] &&
+               pointers[end] - pointers[end - 1] <= each + GAP_MAX_BYTES &&
                pointers[end] - pointers[i] + each <= READ_MAX_BYTES)
             end++;
         const size_t length = (size_t)(pointers[end - 1] - pointers[i]) + each;
@@ -150,16 +163,59 @@ static bool read_all(struct memory *memory, const struct go_layout *layout,
                      count);
 }
 
-/* Spans that were read at different instants may overlap: the earlier one is cut. */
-static void sort_spans(struct heap_spans *spans)
+/* ---- by address ---- */
+
+/* Page numbers of addresses have 48 bits at most: three digits, least significant first.  A comparing
+ * sort of many spans takes longer than reading them did. */
+static void sort_by_digit(const struct heap_span *from, struct heap_span *to, size_t count,
+                          unsigned shift, uint32_t *places)
 {
-    qsort(spans->spans, spans->count, sizeof(spans->spans[0]), compare_spans);
+    memset(places, 0, DIGIT_VALUES * sizeof(*places));
+    for (size_t i = 0; i < count; i++)
+        places[(from[i].start / GO_PAGE_BYTES >> shift) % DIGIT_VALUES]++;
+    uint32_t place = 0;
+    for (size_t digit = 0; digit < DIGIT_VALUES; digit++) {
+        const uint32_t here = places[digit];
+        places[digit] = place;
+        place += here;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[places[(from[i].start / GO_PAGE_BYTES >> shift) % DIGIT_VALUES]++] = from[i];
+}
+
+/* Spans that were read at different instants may overlap: the earlier one is cut. */
+static void cut_overlaps(struct heap_spans *spans)
+{
     for (size_t i = 0; i + 1 < spans->count; i++) {
         struct heap_span *span = &spans->spans[i];
         const uint64_t room = (spans->spans[i + 1].start - span->start) / GO_PAGE_BYTES;
         if (span->pages > room)
             span->pages = (uint32_t)room;
     }
+}
+
+static bool sort_spans(struct heap_spans *spans, struct error *err)
+{
+    if (spans->count < FEW_SPANS) {
+        qsort(spans->spans, spans->count, sizeof(spans->spans[0]), compare_spans);
+        cut_overlaps(spans);
+        return true;
+    }
+    struct heap_span *other = calloc(spans->count + 1, sizeof(*other));
+    uint32_t *places = calloc(DIGIT_VALUES, sizeof(*places));
+    const bool ok = other != NULL && places != NULL;
+    for (unsigned digit = 0; ok && digit < DIGITS; digit++) {
+        sort_by_digit(spans->spans, other, spans->count, digit * DIGIT_BITS, places);
+        struct heap_span *const sorted = other;
+        other = spans->spans;
+        spans->spans = sorted;
+    }
+    free(other);
+    free(places);
+    if (!ok)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to sort %zu spans", spans->count);
+    cut_overlaps(spans);
+    return true;
 }
 
 bool heap_spans_read(struct memory *memory, const struct go_layout *layout,
@@ -175,15 +231,15 @@ bool heap_spans_read(struct memory *memory, const struct go_layout *layout,
     spans->spans = calloc(count + 1, sizeof(spans->spans[0]));
     bool ok = chunk != NULL && spans->spans != NULL;
     if (!ok)
-        error_set(err, ERROR_NO_MEMORY, "no memory for %zu spans", count);
-    ok = ok && read_all(memory, layout, pointers, count, chunk, spans, err);
+        (void)error_set(err, ERROR_NO_MEMORY, "no memory for %zu spans", count);
+    ok = ok && read_all(memory, layout, pointers, count, chunk, spans, err) &&
+         sort_spans(spans, err);
     free(chunk);
     free(pointers);
     if (!ok) {
         heap_spans_release(spans);
         return false;
     }
-    sort_spans(spans);
     return true;
 }
 

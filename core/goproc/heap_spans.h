@@ -1,6 +1,6 @@
 /* heap_spans.h - the spans that the Go heap consists of, and how full they are.
  *
- *   mheap_.allspans -> pointers, sorted -> the mspans, in few large reads -> spans by address, size classes
+ *   mheap_.allspans -> pointers -> the mspans, in few large reads -> spans by address, size classes
  *
  * All of them are read: 160 bytes for each, 16 MiB or so for a heap of a gigabyte of small objects.  So
  * this is done now and then only.  The target runs on meanwhile: a span may be counted before and
