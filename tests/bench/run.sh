@@ -27,13 +27,13 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
 }
 go=$(sh "$root/tests/support/go_toolchain.sh" "${GOPROFD_BENCH_GO:-path}")
-for program in sites_target idle_target impact_target; do
+for program in sites_target idle_target impact_target heap_target; do
     (cd "$root/tests/bench/$program" && GOTOOLCHAIN=local "$go" build -o "$build/$program" .)
 done
 
@@ -105,6 +105,14 @@ echo "(c) writing a profile of $sites sites"
 echo
 echo "(d) the daemon with 200 idle processes, to be within 5 % of a core and 64 MiB"
 "$build/tests/bench/bench_fleet" "$build/goprofd" "$root/rules" "$build/idle_target" 200 $((seconds / 2))
+
+echo
+echo "(e) what resident memory consists of: a small heap, 2 GiB in small objects, 2 GiB in large ones"
+for heap in '16 512' '2048 512' '2048 1048576'; do
+    echo "  ${heap% *} MiB in objects of ${heap#* } bytes"
+    # shellcheck disable=SC2086
+    "$build/tests/bench/bench_memory" "$build/heap_target" $heap 10
+done
 
 echo
 echo "(f) a service under load of wrk: left alone, read each second, its own endpoint scraped each second"

@@ -1,0 +1,3 @@
+module heap_target
+
+go 1.19
