@@ -146,6 +146,7 @@ bool judge_load(struct judge *judge, const struct config *config, uint64_t now_n
     judge->generation++;
     judge->loaded_ns = now_ns;
     judge->reload_error = (struct error){.code = ERROR_NONE};
+    ledger_silence(judge->ledger, config, now_ns);
     if (!config->alerting_enabled)
         ledger_close(judge->ledger, NULL, NULL, now_ns);
     publish_findings(judge, now_ns);
@@ -165,6 +166,17 @@ bool judge_use_rule(struct judge *judge, struct rule *rule, const struct config 
     judge->generation++;
     judge->loaded_ns = now_ns;
     return true;
+}
+
+void judge_write_alerts(const struct judge *judge, struct buffer *out)
+{
+    ledger_write(judge->ledger, out);
+}
+
+bool judge_restore_alerts(struct judge *judge, const char *text, size_t length, uint64_t now_ns,
+                          struct error *err)
+{
+    return ledger_restore(judge->ledger, text, length, now_ns, err);
 }
 
 /* ---- the beat ---- */
@@ -256,6 +268,7 @@ void judge_beat(struct judge *judge, const struct board_page *page)
     for (size_t i = 0; i < judge->watched_count; i++)
         judge->watched[i].present = false;
     uint64_t failing_left_ns = failing_budget_ns(judge);
+    ledger_silence(judge->ledger, judge->config, now_ns);
     judge->failure_lines = 0;
     for (size_t i = 0; i < page->target_count; i++)
         judge_target(judge, &page->targets[i], &failing_left_ns, now_ns);

@@ -41,6 +41,11 @@ bool judge_load(struct judge *judge, const struct config *config, uint64_t now_r
 bool judge_use_rule(struct judge *judge, struct rule *rule, const struct config *config,
                     uint64_t now_realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
 
+/* Open alerts as text, and back: see ledger.h.  Restored before the first beat. */
+void judge_write_alerts(const struct judge *judge, struct buffer *out);
+bool judge_restore_alerts(struct judge *judge, const char *text, size_t length,
+                          uint64_t now_realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
+
 /* Judges what is new in [page] and publishes findings and report on the board. */
 void judge_beat(struct judge *judge, const struct board_page *page);
 

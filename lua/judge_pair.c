@@ -73,8 +73,7 @@ static void take_findings(struct judge *judge, const struct rule *rule,
             continue;
         compose_id(id, sizeof(id), &finding);
         finding.id = id;
-        if (!ledger_raise(judge->ledger, &finding, timing.pending_ns, timing.clear_ns, now_ns,
-                          &risen, &err))
+        if (!ledger_raise(judge->ledger, &finding, &timing, now_ns, &risen, &err))
             log_error(log_msg("finding lost"), log_str("id", id), log_str("error", err.message));
         else if (risen)
             announce(judge, &finding);
@@ -198,10 +197,7 @@ void judge_pair(struct judge *judge, size_t index, struct watched *watched,
     pair->findings = 0;
     if (!rule_enabled_for(rule, watched->id) ||
         !rule_header_applies(rule_header(rule), seen, reason)) {
-        if (pair->outcome == PAIR_RAISED) /* what it raised begins to clear */
-            ledger_settle(judge->ledger, rule_name(rule), watched->id, now_ns);
-        else if (ledger_open_count(judge->ledger, rule_name(rule)) > 0)
-            ledger_settle(judge->ledger, rule_name(rule), watched->id, now_ns);
+        ledger_settle(judge->ledger, rule_name(rule), watched->id, now_ns);
         pair->outcome = rule_enabled_for(rule, watched->id) ? PAIR_SKIPPED : PAIR_DISABLED;
         return;
     }

@@ -3,31 +3,13 @@
  * Called by judge.c after each evaluation. */
 #include "lua/ledger.h"
 
+#include <fnmatch.h>
 #include <math.h>
 
+#include "core/base/config.h"
 #include "core/store/finding.h"
-
-struct entry {
-    const struct finding_set *content; /* a set of one: the finding as last raised */
-    enum finding_state state;
-    enum severity severity;
-    uint64_t created_ns;
-    uint64_t since_ns;
-    uint64_t resolved_ns;
-    uint64_t raised_ns;          /* last */
-    uint64_t severity_raised_ns; /* last time at this severity or above */
-    uint64_t clear_ns;
-    uint64_t order; /* rises with each creation: ties of created_ns */
-};
-
-struct ledger {
-    size_t count;
-    size_t capacity;
-    struct entry *entries;
-    uint64_t sequence; /* of published sets */
-    uint64_t created;
-    bool changed;
-};
+#include "lua/ledger_parts.h"
+#include "lua/rule_header.h"
 
 struct ledger *ledger_new(void)
 {
@@ -44,12 +26,12 @@ void ledger_free(struct ledger *ledger)
     free(ledger);
 }
 
-static const struct finding *finding_of(const struct entry *entry)
+static const struct finding *finding_of(const struct ledger_entry *entry)
 {
     return &entry->content->findings[0];
 }
 
-static bool is_open(const struct entry *entry)
+static bool is_open(const struct ledger_entry *entry)
 {
     return entry->state != FINDING_RESOLVED;
 }
@@ -105,23 +87,28 @@ static bool same_content(const struct finding *a, const struct finding *b)
     return a->severity == b->severity && strcmp(a->message, b->message) == 0 &&
            strcmp(a->source, b->source) == 0 && strcmp(a->type_name, b->type_name) == 0 &&
            strcmp(a->tag, b->tag) == 0 && strcmp(a->advice, b->advice) == 0 &&
-           strcmp(a->doc, b->doc) == 0 && same_number(a->value, b->value) && same_labels(a, b) &&
+           strcmp(a->doc, b->doc) == 0 && strcmp(a->group, b->group) == 0 && same_number(a->value, b->value) && same_labels(a, b) &&
            same_evidence(a, b);
 }
 
 /* ---- raising ---- */
 
-static struct entry *find_entry(struct ledger *ledger, const struct finding *finding)
+static struct ledger_entry *find_entry(struct ledger *ledger, uint64_t fingerprint)
 {
     for (size_t i = 0; i < ledger->count; i++) {
-        const struct finding *have = finding_of(&ledger->entries[i]);
-        if (have->kind == finding->kind && strcmp(have->id, finding->id) == 0)
+        if (ledger->entries[i].fingerprint == fingerprint)
             return &ledger->entries[i];
     }
     return NULL;
 }
 
-static struct entry *add_entry(struct ledger *ledger, struct error *err)
+uint64_t ledger_pair_key(const char *rule, const char *target)
+{
+    const struct finding pair = {.rule = rule, .target = target};
+    return finding_fingerprint(&pair);
+}
+
+struct ledger_entry *ledger_add_entry(struct ledger *ledger, struct error *err)
 {
     if (ledger->count == LEDGER_ENTRIES_MAX) {
         (void)error_set(err, ERROR_LIMIT, "more than %d findings are open", LEDGER_ENTRIES_MAX);
@@ -129,7 +116,7 @@ static struct entry *add_entry(struct ledger *ledger, struct error *err)
     }
     if (ledger->count == ledger->capacity) {
         const size_t capacity = ledger->capacity > 0 ? ledger->capacity * 2 : 16;
-        struct entry *entries = realloc(ledger->entries, capacity * sizeof(*entries));
+        struct ledger_entry *entries = realloc(ledger->entries, capacity * sizeof(*entries));
         if (entries == NULL) {
             (void)error_set(err, ERROR_NO_MEMORY, "no memory for findings");
             return NULL;
@@ -140,7 +127,7 @@ static struct entry *add_entry(struct ledger *ledger, struct error *err)
     return &ledger->entries[ledger->count];
 }
 
-static void enter_state(struct ledger *ledger, struct entry *entry, enum finding_state state,
+static void enter_state(struct ledger *ledger, struct ledger_entry *entry, enum finding_state state,
                         uint64_t now_ns)
 {
     entry->state = state;
@@ -149,7 +136,7 @@ static void enter_state(struct ledger *ledger, struct entry *entry, enum finding
     ledger->changed = true;
 }
 
-static void open_entry(struct ledger *ledger, struct entry *entry, const struct finding *finding,
+static void open_entry(struct ledger *ledger, struct ledger_entry *entry, const struct finding *finding,
                        uint64_t pending_ns, uint64_t now_ns)
 {
     const bool waits = finding->kind == FINDING_ALERT && pending_ns > 0;
@@ -160,7 +147,7 @@ static void open_entry(struct ledger *ledger, struct entry *entry, const struct 
 }
 
 /* A higher severity counts at once; a lower one once the higher was not raised for clear_ns. */
-static void follow_severity(struct ledger *ledger, struct entry *entry, enum severity severity,
+static void follow_severity(struct ledger *ledger, struct ledger_entry *entry, enum severity severity,
                             uint64_t now_ns)
 {
     if (severity >= entry->severity ||
@@ -172,7 +159,7 @@ static void follow_severity(struct ledger *ledger, struct entry *entry, enum sev
     }
 }
 
-static bool keep_content(struct ledger *ledger, struct entry *entry, const struct finding *finding,
+static bool keep_content(struct ledger *ledger, struct ledger_entry *entry, const struct finding *finding,
                          struct error *err)
 {
     if (entry->content != NULL && same_content(finding_of(entry), finding))
@@ -186,16 +173,56 @@ static bool keep_content(struct ledger *ledger, struct entry *entry, const struc
     return true;
 }
 
-bool ledger_raise(struct ledger *ledger, const struct finding *finding, uint64_t pending_ns,
-                  uint64_t clear_ns, uint64_t now_ns, bool *risen, struct error *err)
+static bool is_silenced(const struct ledger *ledger, const struct finding *finding,
+                        enum severity severity, uint64_t now_ns)
+{
+    const struct config *config = ledger->silences;
+    for (size_t i = 0; config != NULL && i < config->silence_count; i++) {
+        const struct config_silence *silence = &config->silences[i];
+        if (now_ns >= silence->from_realtime_ns && now_ns < silence->until_realtime_ns &&
+            (silence->severities & (1U << severity)) != 0 &&
+            (silence->rule == NULL || fnmatch(silence->rule, finding->rule, 0) == 0) &&
+            (silence->target == NULL || fnmatch(silence->target, finding->target, 0) == 0) &&
+            (silence->id == NULL || fnmatch(silence->id, finding->id, 0) == 0))
+            return true;
+    }
+    return false;
+}
+
+static void silence_entry(struct ledger *ledger, struct ledger_entry *entry, uint64_t now_ns)
+{
+    const struct finding *finding = finding_of(entry);
+    const bool silenced = finding->kind == FINDING_ALERT &&
+                          is_silenced(ledger, finding, entry->severity, now_ns);
+    ledger->changed = ledger->changed || silenced != entry->silenced;
+    entry->silenced = silenced;
+}
+
+void ledger_silence(struct ledger *ledger, const struct config *config, uint64_t now_ns)
+{
+    const bool matters = config->silence_count > 0 || ledger->silences != NULL;
+    ledger->silences = config->silence_count > 0 ? config : NULL;
+    for (size_t i = 0; matters && i < ledger->count; i++)
+        silence_entry(ledger, &ledger->entries[i], now_ns);
+}
+
+bool ledger_raise(struct ledger *ledger, const struct finding *finding,
+                  const struct rule_timing *timing, uint64_t now_ns, bool *risen,
+                  struct error *err)
 {
     *risen = false;
-    struct entry *entry = find_entry(ledger, finding);
+    const uint64_t fingerprint = finding_fingerprint(finding);
+    struct ledger_entry *entry = find_entry(ledger, fingerprint);
+    if (entry != NULL && !is_open(entry) &&
+        elapsed_ns(now_ns, entry->resolved_ns) < timing->cooldown_ns)
+        return true; /* it was there just now: nobody wants to hear it again */
     if (entry == NULL) {
-        entry = add_entry(ledger, err);
+        entry = ledger_add_entry(ledger, err);
         if (entry == NULL)
             return false;
-        *entry = (struct entry){.state = FINDING_RESOLVED};
+        *entry = (struct ledger_entry){.state = FINDING_RESOLVED,
+                                       .fingerprint = fingerprint,
+                                       .pair_key = ledger_pair_key(finding->rule, finding->target)};
         if (!keep_content(ledger, entry, finding, err))
             return false;
         ledger->count++;
@@ -205,20 +232,24 @@ bool ledger_raise(struct ledger *ledger, const struct finding *finding, uint64_t
     const bool was_firing = entry->state == FINDING_FIRING;
     const enum severity severity_before = entry->severity;
     if (!is_open(entry))
-        open_entry(ledger, entry, finding, pending_ns, now_ns);
-    entry->clear_ns = clear_ns;
+        open_entry(ledger, entry, finding, timing->pending_ns, now_ns);
+    entry->clear_ns = timing->clear_ns;
+    entry->cooldown_ns = timing->cooldown_ns;
     entry->raised_ns = now_ns;
+    entry->restored_ns = 0;
     follow_severity(ledger, entry, finding->severity, now_ns);
-    if (entry->state == FINDING_PENDING && elapsed_ns(now_ns, entry->created_ns) >= pending_ns)
+    if (entry->state == FINDING_PENDING &&
+        elapsed_ns(now_ns, entry->created_ns) >= timing->pending_ns)
         enter_state(ledger, entry, FINDING_FIRING, now_ns);
+    silence_entry(ledger, entry, now_ns);
     *risen = finding->kind == FINDING_ALERT && entry->state == FINDING_FIRING &&
-             (!was_firing || entry->severity > severity_before);
+             !entry->silenced && (!was_firing || entry->severity > severity_before);
     return true;
 }
 
 /* ---- closing ---- */
 
-static bool concerns(const struct entry *entry, const char *rule, const char *target)
+static bool concerns(const struct ledger_entry *entry, const char *rule, const char *target)
 {
     const struct finding *finding = finding_of(entry);
     return (rule == NULL || strcmp(finding->rule, rule) == 0) &&
@@ -229,7 +260,7 @@ static bool concerns(const struct entry *entry, const char *rule, const char *ta
  * was dropped and another stands in its place. */
 static bool close_entry(struct ledger *ledger, size_t index, uint64_t now_ns)
 {
-    struct entry *entry = &ledger->entries[index];
+    struct ledger_entry *entry = &ledger->entries[index];
     if (finding_of(entry)->kind == FINDING_ALERT && entry->state == FINDING_FIRING) {
         enter_state(ledger, entry, FINDING_RESOLVED, now_ns);
         return true;
@@ -240,10 +271,13 @@ static bool close_entry(struct ledger *ledger, size_t index, uint64_t now_ns)
 
 void ledger_settle(struct ledger *ledger, const char *rule, const char *target, uint64_t now_ns)
 {
+    if (ledger->count == 0)
+        return;
+    const uint64_t pair_key = ledger_pair_key(rule, target);
     for (size_t i = 0; i < ledger->count;) {
-        const struct entry *entry = &ledger->entries[i];
-        const bool due = is_open(entry) && entry->raised_ns != now_ns &&
-                         concerns(entry, rule, target) &&
+        const struct ledger_entry *entry = &ledger->entries[i];
+        const bool due = entry->pair_key == pair_key && is_open(entry) &&
+                         entry->raised_ns != now_ns &&
                          (entry->state == FINDING_PENDING ||
                           elapsed_ns(now_ns, entry->raised_ns) >= entry->clear_ns);
         if (!due || close_entry(ledger, i, now_ns))
@@ -254,8 +288,20 @@ void ledger_settle(struct ledger *ledger, const char *rule, const char *target, 
 void ledger_close(struct ledger *ledger, const char *rule, const char *target, uint64_t now_ns)
 {
     for (size_t i = 0; i < ledger->count;) {
-        const struct entry *entry = &ledger->entries[i];
+        const struct ledger_entry *entry = &ledger->entries[i];
         if (!is_open(entry) || !concerns(entry, rule, target) || close_entry(ledger, i, now_ns))
+            i++;
+    }
+}
+
+/* What was restored and never raised again, by a rule or on a target that is there no more. */
+static void close_unclaimed(struct ledger *ledger, uint64_t now_ns)
+{
+    for (size_t i = 0; i < ledger->count;) {
+        const struct ledger_entry *entry = &ledger->entries[i];
+        if (entry->restored_ns == 0 || !is_open(entry) ||
+            elapsed_ns(now_ns, entry->restored_ns) < LEDGER_RESTORED_GRACE_NS ||
+            close_entry(ledger, i, now_ns))
             i++;
     }
 }
@@ -264,8 +310,11 @@ static void forget_resolved(struct ledger *ledger, uint64_t now_ns)
 {
     size_t resolved = 0;
     for (size_t i = 0; i < ledger->count;) {
-        const struct entry *entry = &ledger->entries[i];
-        if (!is_open(entry) && elapsed_ns(now_ns, entry->resolved_ns) >= LEDGER_RESOLVED_VISIBLE_NS) {
+        const struct ledger_entry *entry = &ledger->entries[i];
+        const uint64_t kept_ns = entry->cooldown_ns > LEDGER_RESOLVED_VISIBLE_NS
+                                     ? entry->cooldown_ns
+                                     : LEDGER_RESOLVED_VISIBLE_NS;
+        if (!is_open(entry) && elapsed_ns(now_ns, entry->resolved_ns) >= kept_ns) {
             drop_entry(ledger, i);
             continue;
         }
@@ -296,8 +345,8 @@ size_t ledger_open_count(const struct ledger *ledger, const char *rule)
 
 static int newest_first(const void *left, const void *right)
 {
-    const struct entry *a = *(const struct entry *const *)left;
-    const struct entry *b = *(const struct entry *const *)right;
+    const struct ledger_entry *a = *(const struct ledger_entry *const *)left;
+    const struct ledger_entry *b = *(const struct ledger_entry *const *)right;
     return (a->order < b->order) - (a->order > b->order);
 }
 
@@ -305,10 +354,11 @@ bool ledger_publish(struct ledger *ledger, uint64_t now_ns, const struct finding
                     struct error *err)
 {
     *set = NULL;
+    close_unclaimed(ledger, now_ns);
     forget_resolved(ledger, now_ns);
     if (!ledger->changed)
         return true;
-    const struct entry **order = calloc(ledger->count + 1, sizeof(*order));
+    const struct ledger_entry **order = calloc(ledger->count + 1, sizeof(*order));
     struct finding *findings = calloc(ledger->count + 1, sizeof(*findings));
     if (order != NULL && findings != NULL) {
         for (size_t i = 0; i < ledger->count; i++)
@@ -321,6 +371,8 @@ bool ledger_publish(struct ledger *ledger, uint64_t now_ns, const struct finding
             findings[i].created_realtime_ns = order[i]->created_ns;
             findings[i].since_realtime_ns = order[i]->since_ns;
             findings[i].resolved_realtime_ns = order[i]->resolved_ns;
+            findings[i].fingerprint = order[i]->fingerprint;
+            findings[i].silenced = order[i]->silenced;
         }
         *set = finding_set_new(findings, ledger->count, ledger->sequence + 1);
     }
