@@ -208,6 +208,16 @@ static void schedule_retry(struct target *target, uint64_t now_monotonic_ns)
     target->retry_at_ns = now_monotonic_ns + target->retry_pause_ns;
 }
 
+static void note_build(struct target *target)
+{
+    struct target_facts facts = {0};
+    go_process_facts(target->process, &facts);
+    if (target_builds_note(&target->builds, facts.build_id, facts.start_realtime_ns))
+        log_info(log_msg("target deployed: another build runs now"), log_str("target", target->id),
+                 log_str("module_version", facts.module_version),
+                 log_str("vcs_revision", facts.vcs_revision));
+}
+
 void target_open_process(struct target *target, uint64_t now_monotonic_ns)
 {
     struct error err;
@@ -217,6 +227,7 @@ void target_open_process(struct target *target, uint64_t now_monotonic_ns)
         target->opening++;
         target->retry_pause_ns = 0;
         site_table_use_tagger(go_process_sites(target->process), target->context->tagger);
+        note_build(target);
         switch_profiling_on(target);
         return;
     }
@@ -290,6 +301,9 @@ static const struct target_info *build_info(const struct target *target)
     facts.reason_code = target->reason.code;
     facts.state_since_realtime_ns = target->state_since_realtime_ns;
     facts.generation = target->generation;
+    facts.build_generation = target->builds.generation;
+    facts.previous_build_id = target->builds.previous;
+    facts.deployed_realtime_ns = target->builds.deployed_realtime_ns;
     facts.pid = target->pid;
     if (facts.start_ticks == 0)
         facts.start_ticks = target->start_ticks;

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/store/target_info.h"
+#include "core/target_builds.h"
 
 struct go_process;
 struct memory_watch;
@@ -27,6 +28,7 @@ struct target {
     uint64_t start_ticks; /* of the attached process: the pid alone can be reused */
     int exit_fd;          /* pidfd of that process, readable or not, or -1 */
     uint64_t generation;
+    struct target_builds builds;
     uint64_t opening; /* how often a process was opened */
     struct process_usage *usage; /* what the kernel tells of it; NULL while none is attached */
     struct memory_watch *memory; /* what its pages are; NULL until its first snapshot */

@@ -164,7 +164,15 @@ static void write_build(struct json *json, const struct target_facts *facts)
     write_if_known(json, "module_path", facts->module_path);
     write_if_known(json, "module_version", facts->module_version);
     write_if_known(json, "vcs_revision", facts->vcs_revision);
+    write_if_known(json, "vcs_time", facts->vcs_time);
+    if (facts->vcs_modified[0] != '\0')
+        json_member_bool(json, "vcs_modified", strcmp(facts->vcs_modified, "true") == 0);
     write_if_known(json, "build_id", facts->build_id);
+    if (facts->build_generation > 0)
+        json_member_u64(json, "build_generation", facts->build_generation);
+    write_if_known(json, "previous_build_id", facts->previous_build_id);
+    if (facts->deployed_realtime_ns != 0)
+        json_member_time(json, "deployed_at", facts->deployed_realtime_ns);
     write_if_known(json, "layout", facts->layout);
 }
 
@@ -176,6 +184,16 @@ static void write_details(struct json *json, const struct target_facts *facts)
     for (size_t i = 0; i < facts->build_setting_count; i++)
         json_member_string(json, facts->build_settings[i].key, facts->build_settings[i].value);
     json_end_object(json);
+    json_key(json, "dependencies");
+    json_begin_array(json);
+    for (size_t i = 0; i < facts->dependency_count; i++) {
+        json_begin_object(json);
+        json_member_string(json, "path", facts->dependencies[i].path);
+        json_member_string(json, "version", facts->dependencies[i].version);
+        write_if_known(json, "replaced_by", facts->dependencies[i].replacement);
+        json_end_object(json);
+    }
+    json_end_array(json);
 }
 
 void view_json_target(struct json *json, const struct target_view *view, uint64_t captures,

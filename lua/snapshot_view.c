@@ -69,6 +69,8 @@ static double seconds_of(uint64_t ns)
 /* What is no number of the snapshot.  Texts come straight from the facts. */
 enum attribute {
     ATTRIBUTE_AGE,
+    ATTRIBUTE_BUILD_GENERATION,
+    ATTRIBUTE_DEPLOYED_AT,
     ATTRIBUTE_GENERATION,
     ATTRIBUTE_NOW,
     ATTRIBUTE_PARTIAL,
@@ -82,11 +84,14 @@ static const struct {
     size_t offset; /* of a text in struct target_facts */
 } attributes[] = {
     {"age", ATTRIBUTE_AGE, 0},
+    {"build_generation", ATTRIBUTE_BUILD_GENERATION, 0},
+    {"deployed_at", ATTRIBUTE_DEPLOYED_AT, 0},
     {"generation", ATTRIBUTE_GENERATION, 0},
     {"now", ATTRIBUTE_NOW, 0},
     {"partial", ATTRIBUTE_PARTIAL, 0},
     {"source", ATTRIBUTE_SOURCE, 0},
     {"state", ATTRIBUTE_STATE, 0},
+    {"build_id", ATTRIBUTE_TEXT, offsetof(struct target_facts, build_id)},
     {"command", ATTRIBUTE_TEXT, offsetof(struct target_facts, command)},
     {"container_id", ATTRIBUTE_TEXT, offsetof(struct target_facts, container_id)},
     {"exe", ATTRIBUTE_TEXT, offsetof(struct target_facts, exe)},
@@ -97,7 +102,10 @@ static const struct {
     {"name", ATTRIBUTE_TEXT, offsetof(struct target_facts, name)},
     {"pod", ATTRIBUTE_TEXT, offsetof(struct target_facts, pod)},
     {"pod_namespace", ATTRIBUTE_TEXT, offsetof(struct target_facts, pod_namespace)},
+    {"previous_build_id", ATTRIBUTE_TEXT, offsetof(struct target_facts, previous_build_id)},
+    {"vcs_modified", ATTRIBUTE_TEXT, offsetof(struct target_facts, vcs_modified)},
     {"vcs_revision", ATTRIBUTE_TEXT, offsetof(struct target_facts, vcs_revision)},
+    {"vcs_time", ATTRIBUTE_TEXT, offsetof(struct target_facts, vcs_time)},
 };
 enum { ATTRIBUTE_COUNT = sizeof(attributes) / sizeof(attributes[0]) };
 
@@ -129,6 +137,15 @@ double snapshot_view_age_s(const struct observation *seen)
     return start_ns == 0 || now_ns < start_ns ? (double)NAN : seconds_of(now_ns - start_ns);
 }
 
+/* Zero stands for not known: nil. */
+static void push_known(lua_State *L, double number)
+{
+    if (number > 0)
+        lua_pushnumber(L, number);
+    else
+        lua_pushnil(L);
+}
+
 static void push_age(lua_State *L, const struct observation *seen)
 {
     const double age_s = snapshot_view_age_s(seen);
@@ -146,6 +163,12 @@ static void push_attribute(lua_State *L, const struct observation *seen, size_t 
     switch (attributes[index].attribute) {
     case ATTRIBUTE_AGE:
         push_age(L, seen);
+        break;
+    case ATTRIBUTE_BUILD_GENERATION: /* rises with each deploy; generation with each restart */
+        snapshot_view_push_u64(L, facts->build_generation);
+        break;
+    case ATTRIBUTE_DEPLOYED_AT:
+        push_known(L, seconds_of(facts->deployed_realtime_ns));
         break;
     case ATTRIBUTE_GENERATION:
         snapshot_view_push_u64(L, seen->snapshot->generation);

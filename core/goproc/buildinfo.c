@@ -105,6 +105,78 @@ static void take_setting(const struct words *words, struct arena *arena, struct 
     settings[info->setting_count++] = (struct key_value){key, value};
     if (strcmp(key, "vcs.revision") == 0)
         info->vcs_revision = value;
+    else if (strcmp(key, "vcs.time") == 0)
+        info->vcs_time = value;
+    else if (strcmp(key, "vcs.modified") == 0)
+        info->vcs_modified = value;
+}
+
+/* The dependencies met so far; how many there are is known only at the end. */
+struct dependencies {
+    struct module_dependency *list;
+    size_t count;
+    size_t capacity;
+    size_t bytes;
+};
+
+/* "dep" lines hold path, version and sum; a line "=>" after one names what stands in for it. */
+static bool take_dependency(const struct words *words, struct arena *arena,
+                            struct dependencies *dependencies)
+{
+    dependencies->bytes += words->length[1] + words->length[2];
+    if (dependencies->count == BUILDINFO_DEPENDENCIES_MAX ||
+        dependencies->bytes > BUILDINFO_DEPENDENCIES_MAX_BYTES)
+        return true;
+    if (dependencies->count == dependencies->capacity) {
+        const size_t capacity = dependencies->capacity == 0 ? 64 : dependencies->capacity * 2;
+        struct module_dependency *list =
+            realloc(dependencies->list, capacity * sizeof(*list));
+        if (list == NULL)
+            return false;
+        dependencies->list = list;
+        dependencies->capacity = capacity;
+    }
+    dependencies->list[dependencies->count++] =
+        (struct module_dependency){.path = word_copy(words, 1, arena),
+                                   .version = word_copy(words, 2, arena),
+                                   .replacement = ""};
+    return true;
+}
+
+static void take_replacement(const struct words *words, struct arena *arena,
+                             struct dependencies *dependencies)
+{
+    if (dependencies->count == 0 || words->count < 2)
+        return;
+    dependencies->bytes += words->length[1] + words->length[2];
+    if (dependencies->bytes > BUILDINFO_DEPENDENCIES_MAX_BYTES)
+        return;
+    /* A replacement by a folder has no version. */
+    const bool has_version = words->count > 2 && words->length[2] > 0;
+    const size_t length = words->length[1] + (has_version ? 1 + words->length[2] : 0);
+    char *text = arena_alloc(arena, length + 1);
+    if (text == NULL)
+        return;
+    memcpy(text, words->text[1], words->length[1]);
+    if (has_version) {
+        text[words->length[1]] = '@';
+        memcpy(text + words->length[1] + 1, words->text[2], words->length[2]);
+    }
+    text[length] = '\0';
+    dependencies->list[dependencies->count - 1].replacement = text;
+}
+
+/* Moves them into [arena]. */
+static bool keep_dependencies(struct dependencies *dependencies, struct arena *arena,
+                              struct buildinfo *info)
+{
+    struct module_dependency *kept =
+        arena_alloc_array(arena, dependencies->count, sizeof(*kept));
+    if (kept != NULL && dependencies->count > 0)
+        memcpy(kept, dependencies->list, dependencies->count * sizeof(*kept));
+    info->dependencies = kept;
+    info->dependency_count = kept == NULL ? 0 : dependencies->count;
+    return kept != NULL;
 }
 
 static bool parse_modules(const char *text, size_t length, struct arena *arena,
@@ -114,6 +186,8 @@ static bool parse_modules(const char *text, size_t length, struct arena *arena,
         arena_alloc_array(arena, BUILDINFO_SETTINGS_MAX, sizeof(*settings));
     if (settings == NULL)
         return error_set(err, ERROR_NO_MEMORY, "build info: no memory");
+    struct dependencies dependencies = {.count = 0};
+    bool ok = true;
     while (length > 0) {
         const char *newline = memchr(text, '\n', length);
         size_t here = newline == NULL ? length : (size_t)(newline - text);
@@ -125,13 +199,19 @@ static bool parse_modules(const char *text, size_t length, struct arena *arena,
             info->module_version = word_copy(&words, 2, arena);
         } else if (word_is(&words, 0, "build"))
             take_setting(&words, arena, settings, info);
+        else if (word_is(&words, 0, "dep"))
+            ok = take_dependency(&words, arena, &dependencies) && ok;
+        else if (word_is(&words, 0, "=>"))
+            take_replacement(&words, arena, &dependencies);
         if (newline == NULL)
             break;
         text += here + 1;
         length -= here + 1;
     }
     info->settings = settings;
-    return true;
+    ok = keep_dependencies(&dependencies, arena, info) && ok;
+    free(dependencies.list);
+    return ok || error_set(err, ERROR_NO_MEMORY, "build info: no memory");
 }
 
 static bool take_version(const char *text, size_t length, struct arena *arena,
@@ -149,7 +229,8 @@ bool buildinfo_parse(const char *bytes, size_t length, struct arena *arena, stru
                      struct error *err)
 {
     *info = (struct buildinfo){
-        .go_version = "", .path = "", .module_path = "", .module_version = "", .vcs_revision = ""};
+        .go_version = "", .path = "", .module_path = "", .module_version = "", .vcs_revision = "",
+        .vcs_time = "", .vcs_modified = ""};
     if (length < HEADER_BYTES || memcmp(bytes, magic, sizeof(magic)) != 0)
         return error_set(err, ERROR_NOT_FOUND, "build info: no magic");
     if ((bytes[15] & FLAG_INLINE) == 0)

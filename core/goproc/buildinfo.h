@@ -17,7 +17,12 @@
 struct arena;
 struct elf_file;
 
-enum { BUILDINFO_SETTINGS_MAX = 256, BUILDINFO_VERSION_MAX_BYTES = 128 };
+enum {
+    BUILDINFO_SETTINGS_MAX = 256,
+    BUILDINFO_VERSION_MAX_BYTES = 128,
+    BUILDINFO_DEPENDENCIES_MAX = 2048, /* what is past these two is left out */
+    BUILDINFO_DEPENDENCIES_MAX_BYTES = 512 << 10,
+};
 
 struct buildinfo {
     const char *go_version;     /* "go1.26.8" */
@@ -25,8 +30,12 @@ struct buildinfo {
     const char *module_path;    /* of the main module */
     const char *module_version; /* "v1.2.3", "(devel)", ... */
     const char *vcs_revision;
+    const char *vcs_time;
+    const char *vcs_modified;
     const struct key_value *settings;
     size_t setting_count;
+    const struct module_dependency *dependencies;
+    size_t dependency_count;
 };
 
 /* Strings go to [arena].  ERROR_NOT_FOUND if the file has none. */

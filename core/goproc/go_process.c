@@ -521,6 +521,8 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
     facts->module_path = info->module_path[0] != '\0' ? info->module_path : info->path;
     facts->module_version = info->module_version;
     facts->vcs_revision = info->vcs_revision;
+    facts->vcs_time = info->vcs_time;
+    facts->vcs_modified = info->vcs_modified;
     facts->build_id = process->program.build_id[0] != '\0' ? process->program.build_id
                                                            : process->program.go_build_id;
     facts->layout = process->layout_told      ? "dwarf"
@@ -533,6 +535,8 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
     facts->pod_namespace = process->pod.namespace_name;
     facts->build_settings = info->settings;
     facts->build_setting_count = info->setting_count;
+    facts->dependencies = info->dependencies;
+    facts->dependency_count = info->dependency_count;
 }
 
 const char *go_process_cmdline(const struct go_process *process, size_t *length)

@@ -49,7 +49,9 @@ static bool read_program(struct go_program *program, struct error *err)
                                            .path = "",
                                            .module_path = "",
                                            .module_version = "",
-                                           .vcs_revision = ""};
+                                           .vcs_revision = "",
+                                           .vcs_time = "",
+                                           .vcs_modified = ""};
         if (!has_function_table(program->elf))
             return error_set(err, ERROR_UNSUPPORTED, "not a Go program");
     }

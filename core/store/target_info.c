@@ -67,6 +67,23 @@ static bool copy_settings(struct arena *arena, struct target_facts *facts)
     return true;
 }
 
+static bool copy_dependencies(struct arena *arena, struct target_facts *facts)
+{
+    struct module_dependency *dependencies =
+        arena_alloc_array(arena, facts->dependency_count, sizeof(*dependencies));
+    if (dependencies == NULL)
+        return false;
+    for (size_t i = 0; i < facts->dependency_count; i++) {
+        dependencies[i] = facts->dependencies[i];
+        if (!copy_text(arena, &dependencies[i].path) ||
+            !copy_text(arena, &dependencies[i].version) ||
+            !copy_text(arena, &dependencies[i].replacement))
+            return false;
+    }
+    facts->dependencies = dependencies;
+    return true;
+}
+
 static bool copy_facts(struct arena *arena, struct target_facts *facts)
 {
     const char **const texts[] = {
@@ -74,12 +91,13 @@ static bool copy_facts(struct arena *arena, struct target_facts *facts)
         &facts->command,      &facts->go_version, &facts->module_path, &facts->module_version,
         &facts->vcs_revision, &facts->build_id,   &facts->layout,      &facts->container_id,
         &facts->cgroup,       &facts->pod_uid,    &facts->pod,         &facts->pod_namespace,
+        &facts->vcs_time,     &facts->vcs_modified, &facts->previous_build_id,
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!copy_text(arena, texts[i]))
             return false;
     }
-    return copy_settings(arena, facts);
+    return copy_settings(arena, facts) && copy_dependencies(arena, facts);
 }
 
 const struct target_info *target_info_new(const struct target_facts *facts, const char *cmdline,

@@ -32,6 +32,13 @@ struct key_value {
     const char *value;
 };
 
+/* A module that a program was built with; `replacement` is "" or "PATH@VERSION" of what stood in for it. */
+struct module_dependency {
+    const char *path;
+    const char *version;
+    const char *replacement;
+};
+
 /* What a source fills in before the seal; every pointer is copied, NULL becomes "". */
 struct target_facts {
     const char *id;   /* unique, stable over restarts; what ?target= and labels carry */
@@ -51,6 +58,8 @@ struct target_facts {
     const char *module_path;
     const char *module_version;
     const char *vcs_revision;
+    const char *vcs_time;     /* of the revision, RFC 3339 */
+    const char *vcs_modified; /* "true": built from a tree with local changes */
     const char *build_id;
     const char *layout; /* where struct layouts come from: "table", "dwarf", "assumed" */
     const char *container_id;
@@ -60,6 +69,11 @@ struct target_facts {
     const char *pod_namespace;
     const struct key_value *build_settings; /* -ldflags, CGO_ENABLED, vcs.time, ... */
     size_t build_setting_count;
+    const struct module_dependency *dependencies;
+    size_t dependency_count;
+    uint64_t build_generation;     /* counts builds of the target: 1, 2, ...; 0: no build id known */
+    const char *previous_build_id; /* of the build before this one */
+    uint64_t deployed_realtime_ns; /* when this build took over from that; 0: not seen */
 };
 
 struct target_info {

@@ -14,9 +14,15 @@
     "path\texample.com/cmd/shop\n"                                                                 \
     "mod\texample.com/shop\tv1.4.2\th1:x=\n"                                                       \
     "dep\texample.com/other\tv0.1.0\th1:y=\n"                                                      \
+    "dep\texample.com/forked\tv1.0.0\n"                                                            \
+    "=>\texample.com/fork\tv1.0.1\th1:z=\n"                                                        \
+    "dep\texample.com/local\tv0.0.0\n"                                                             \
+    "=>\t../local\t\n"                                                                             \
     "build\t-buildmode=exe\n"                                                                      \
     "build\tCGO_ENABLED=0\n"                                                                       \
     "build\tvcs.revision=cafe01\n"                                                                 \
+    "build\tvcs.time=2026-01-02T03:04:05Z\n"                                                        \
+    "build\tvcs.modified=true\n"                                                                   \
     "fedcba9876543210"
 
 struct blob {
@@ -66,9 +72,53 @@ Test(buildinfo, takes_version_module_and_settings)
     cr_assert_str_eq(info.module_path, "example.com/shop");
     cr_assert_str_eq(info.module_version, "v1.4.2");
     cr_assert_str_eq(info.vcs_revision, "cafe01");
-    cr_assert_eq(info.setting_count, 3);
+    cr_assert_str_eq(info.vcs_time, "2026-01-02T03:04:05Z");
+    cr_assert_str_eq(info.vcs_modified, "true");
+    cr_assert_eq(info.setting_count, 5);
     cr_assert_str_eq(info.settings[1].key, "CGO_ENABLED");
     cr_assert_str_eq(info.settings[1].value, "0");
+}
+
+Test(buildinfo, takes_dependencies_and_what_stands_in_for_them)
+{
+    struct blob blob = make_blob("go1.26.8");
+    struct buildinfo info;
+    struct error err = {0};
+
+    cr_assert(buildinfo_parse(blob.bytes, blob.length, arena, &info, &err), "%s", err.message);
+    cr_assert_eq(info.dependency_count, 3);
+    cr_assert_str_eq(info.dependencies[0].path, "example.com/other");
+    cr_assert_str_eq(info.dependencies[0].version, "v0.1.0");
+    cr_assert_str_eq(info.dependencies[0].replacement, "");
+    cr_assert_str_eq(info.dependencies[1].replacement, "example.com/fork@v1.0.1");
+    cr_assert_str_eq(info.dependencies[2].replacement, "../local");
+}
+
+Test(buildinfo, leaves_out_dependencies_beyond_its_bounds)
+{
+    enum { LINES = BUILDINFO_DEPENDENCIES_MAX + 100, LINE_BYTES = 32 };
+    char *bytes = calloc(1, LINES * LINE_BYTES + 256);
+    memcpy(bytes, "\xff Go buildinf:\x08\x02", 16);
+    size_t length = 32;
+    bytes[length++] = 8;
+    memcpy(bytes + length, "go1.26.8", 8);
+    length += 8;
+    const size_t text = 32 + LINES * LINE_BYTES;
+    for (unsigned shift = 0; shift < 21; shift += 7)
+        bytes[length++] = (char)((shift < 14 ? 0x80 : 0) | ((text >> shift) & 0x7f));
+    const size_t start = length;
+    memset(bytes + length, '0', 16);
+    length += 16;
+    for (size_t i = 0; i < LINES; i++)
+        length += (size_t)snprintf(bytes + length, LINE_BYTES + 1, "dep\texample.com/m%06zu\tv1.00.0\n", i);
+    memset(bytes + length, '0', 16);
+    cr_assert_eq(length + 16, start + text);
+    struct buildinfo info;
+    struct error err = {0};
+    cr_assert(buildinfo_parse(bytes, length + 16, arena, &info, &err), "%s", err.message);
+    cr_assert_eq(info.dependency_count, BUILDINFO_DEPENDENCIES_MAX);
+    cr_assert_str_eq(info.dependencies[2047].path, "example.com/m002047");
+    free(bytes);
 }
 
 Test(buildinfo, survives_being_cut_at_every_byte)

@@ -103,6 +103,8 @@ static const struct target_info *make_info(const char *id, enum target_state sta
                                            const char *reason)
 {
     static const struct key_value settings[] = {{"CGO_ENABLED", "0"}, {"-ldflags", "-s -w"}};
+    static const struct module_dependency dependencies[] = {
+        {"example.com/other", "v1.2.3", ""}, {"example.com/old", "v0.1.0", "example.com/fork@v0.2.0"}};
     static const char cmdline[] = "/bin/demo\0-listen\0:9000";
     const struct target_facts facts = {
         .id = id,
@@ -125,6 +127,15 @@ static const struct target_info *make_info(const char *id, enum target_state sta
         .pod_namespace = state == TARGET_UP ? "shop" : "",
         .build_settings = settings,
         .build_setting_count = 2,
+        .vcs_revision = state == TARGET_UP ? "cafe01" : "",
+        .vcs_time = state == TARGET_UP ? "2026-01-02T03:04:05Z" : "",
+        .vcs_modified = state == TARGET_UP ? "true" : "",
+        .build_id = state == TARGET_UP ? "abc/2" : "",
+        .build_generation = state == TARGET_UP ? 2 : 0,
+        .previous_build_id = state == TARGET_UP ? "abc/1" : "",
+        .deployed_realtime_ns = state == TARGET_UP ? FIXTURE_TIME_NS - 3600000000000 : 0,
+        .dependencies = dependencies,
+        .dependency_count = 2,
     };
     const struct target_info *info = target_info_new(&facts, cmdline, sizeof(cmdline));
     cr_assert_not_null(info);

@@ -15,6 +15,8 @@ Test(target_info, owns_a_copy_of_every_text_and_turns_null_into_empty)
         .pid = 42,
         .build_settings = settings,
         .build_setting_count = 2,
+        .dependencies = (const struct module_dependency[]){{"example.com/a", "v1.0.0", NULL}},
+        .dependency_count = 1,
     };
     static const char cmdline[] = "demo\0-x\0";
     const struct target_info *info = target_info_new(&facts, cmdline, sizeof(cmdline) - 1);
@@ -27,6 +29,9 @@ Test(target_info, owns_a_copy_of_every_text_and_turns_null_into_empty)
     cr_assert_eq(info->facts.pid, 42);
     cr_assert_str_eq(info->facts.build_settings[0].value, "0");
     cr_assert_str_eq(info->facts.build_settings[1].key, "");
+    cr_assert_str_eq(info->facts.dependencies[0].path, "example.com/a");
+    cr_assert_str_eq(info->facts.dependencies[0].replacement, "");
+    cr_assert_str_eq(info->facts.previous_build_id, "");
     cr_assert_eq(info->cmdline_length, 8);
     cr_assert_eq(memcmp(info->cmdline, cmdline, 8), 0);
     target_info_unref(target_info_ref(info));
