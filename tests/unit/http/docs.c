@@ -4,6 +4,7 @@
 #include "core/base/buffer.h"
 #include "core/store/board.h"
 #include "core/store/fields.h"
+#include "core/store/retention_figures.h"
 #include "http/query.h"
 #include "http/routes.h"
 #include "http/view_prometheus.h"
@@ -67,6 +68,18 @@ Test(docs, http_api_lists_every_field)
         buffer_printf(&out, "| `%s` | %s | %s |\n", snapshot_fields[i].name,
                       field_unit_name(snapshot_fields[i].unit), snapshot_fields[i].help);
     text_file_section_equals("docs/http-api.md", "fields", &out);
+}
+
+Test(docs, http_api_lists_every_figure_of_retention)
+{
+    buffer_append_string(&out, "| member | unit | |\n|---|---|---|\n");
+    for (size_t i = 0; i < RETENTION_FIGURE_COUNT; i++) {
+        const struct retention_field *field = &retention_fields[i];
+        buffer_printf(&out, "| `%s` | %s | %s |\n", field->name,
+                      field->kind == RETENTION_FLAG ? "true or false" : field_unit_name(field->unit),
+                      field->help);
+    }
+    text_file_section_equals("docs/http-api.md", "retention", &out);
 }
 
 static const char *type_of(enum field_kind kind)
