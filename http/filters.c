@@ -102,7 +102,8 @@ static void on_request_over(h2o_logger_t *self, h2o_req_t *req)
 {
     (void)self;
     struct board_counters *counters = board_counters(loop_of(req)->wiring->board);
-    latency_add(loop_of(req)->wiring->latency, age_ns(&req->timestamps.request_begin_at));
+    if (req->res.content_length != SIZE_MAX || req->res.status == 304) /* no end is not slow */
+        latency_add(loop_of(req)->wiring->latency, age_ns(&req->timestamps.request_begin_at));
     atomic_fetch_add_explicit(&counters->http_requests, 1, memory_order_relaxed);
     if (req->res.status >= 500)
         atomic_fetch_add_explicit(&counters->http_errors, 1, memory_order_relaxed);

@@ -38,6 +38,9 @@ void handle_rules(struct request *request);
 void handle_capture_heap(struct request *request);
 void handle_rules_reload(struct request *request);
 
+/* stream.c */
+void handle_stream(struct request *request);
+
 /* metrics.c */
 void handle_metrics(struct request *request);
 

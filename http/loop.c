@@ -14,6 +14,7 @@
 #include "http/filters.h"
 #include "http/pending.h"
 #include "http/routes.h"
+#include "http/stream.h"
 
 enum {
     SWEEP_INTERVAL_MS = 1000,
@@ -160,7 +161,14 @@ static int each_request(struct loop *loop, int (*visit)(h2o_req_t *req, void *da
 /* h2o 2.2.5 has one timeout for waiting and reading together and none at all for writing. */
 static int sweep_request(h2o_req_t *req, void *data)
 {
-    const struct server_limits *limits = data;
+    const struct loop *loop = data;
+    const struct server_limits *limits = &loop->wiring->limits;
+    bool stuck = false;
+    if (streams_own(loop->streams, req, loop_now_ms(loop), &stuck)) {
+        if (stuck)
+            cut(req);
+        return 0;
+    }
     const struct timeval *now = h2o_get_timestamp(req->conn->ctx, NULL, NULL);
     const bool begun = req->timestamps.request_begin_at.tv_sec != 0;
     const bool read = req->processed_at.at.tv_sec != 0;
@@ -176,11 +184,10 @@ static int sweep_request(h2o_req_t *req, void *data)
 static void on_sweep(h2o_timeout_entry_t *entry)
 {
     struct loop *loop = (struct loop *)(void *)((char *)entry - offsetof(struct loop, sweep_entry));
-    struct server_limits limits = loop->wiring->limits;
-    each_request(loop, sweep_request, &limits);
+    each_request(loop, sweep_request, loop);
     const size_t cached = cache_expire(loop->cache, loop_now_ms(loop), CACHE_IDLE_MS);
     const bool stopping = atomic_load_explicit(&loop->stop, memory_order_acquire);
-    if (!loop->accepting && !stopping && loop->connections < limits.connections_max)
+    if (!loop->accepting && !stopping && loop->connections < loop->wiring->limits.connections_max)
         set_accepting(loop, true);
     if (loop->connections > 0 || cached > 0)
         link_sweep(loop);
@@ -212,6 +219,7 @@ static void stop_in_order(struct loop *loop)
         h2o_socket_close(loop->listeners[i].socket);
         loop->listeners[i].socket = NULL;
     }
+    streams_end(loop->streams);
     h2o_context_request_shutdown(&loop->context);
     while (loop->connections > 0 && clock_monotonic_ns() < grace_ends_ns) {
         each_request(loop, stop_idle_request, NULL);
@@ -239,6 +247,7 @@ static void set_up(struct loop *loop)
     h2o_timeout_init(loop->context.loop, &loop->sweep_timeout, SWEEP_INTERVAL_MS);
     loop->sweep_entry.cb = on_sweep;
     port_open(loop->port, &loop->context);
+    streams_open(loop->streams);
     for (size_t i = 0; i < loop->listener_count; i++) {
         struct loop_listener *listener = &loop->listeners[i];
         listener->socket =
@@ -261,6 +270,7 @@ static void tear_down(struct loop *loop)
                   log_u64("connections", loop->connections));
         return;
     }
+    streams_close(loop->streams);
     h2o_timeout_unlink(&loop->sweep_entry);
     h2o_timeout_dispose(loop->context.loop, &loop->sweep_timeout);
     h2o_context_dispose(&loop->context);
@@ -329,7 +339,8 @@ struct loop *loop_new(const struct server_wiring *wiring, const int *fds,
     configure(loop);
     loop->port = port_new();
     loop->cache = cache_new();
-    if (loop->port == NULL || loop->cache == NULL) {
+    loop->streams = streams_new(loop);
+    if (loop->port == NULL || loop->cache == NULL || loop->streams == NULL) {
         error_set(err, ERROR_NO_MEMORY, "start an http loop: out of memory");
         goto fail;
     }
@@ -384,6 +395,7 @@ void loop_free(struct loop *loop)
             close(loop->listeners[i].fd);
     }
     port_free(loop->port);
+    streams_free(loop->streams);
     cache_free(loop->cache);
     if (loop->connections > 0)
         return; /* h2o still points into it, see tear_down() */

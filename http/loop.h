@@ -21,6 +21,7 @@
 
 struct cache;
 struct port;
+struct streams;
 
 enum { LOOP_LISTENERS_MAX = 2, LOOP_REQUEST_ID_BYTES = 24 };
 
@@ -45,6 +46,7 @@ struct loop {
     size_t listener_count;
     struct port *port;
     struct cache *cache;
+    struct streams *streams;
     h2o_timeout_t sweep_timeout;
     h2o_timeout_entry_t sweep_entry;
     size_t connections;

@@ -2,6 +2,7 @@
 #include "http/query.h"
 
 #include "core/base/clock.h"
+#include "http/stream_hub.h"
 
 const struct param_info query_params[PARAM_COUNT] = {
     [PARAM_TARGET] =
@@ -24,6 +25,8 @@ const struct param_info query_params[PARAM_COUNT] = {
     [PARAM_DEBUG] = {"debug", "0, 1 or 2",
                      "1: the text form of net/http/pprof instead of gzipped protobuf; 2: of "
                      "goroutines one by one"},
+    [PARAM_EVENTS] = {"events", "snapshot, alert, suggestion, capture, or several with commas",
+                      "Only events of these kinds"},
 };
 
 enum { SHOWN_MAX_BYTES = 64 }; /* of a client's text in an error message */
@@ -121,6 +124,18 @@ static bool parse_states(char *text, unsigned *states, struct error *err)
     return true;
 }
 
+static bool parse_events(char *text, unsigned *kinds, struct error *err)
+{
+    *kinds = 0;
+    for (char *item = next_item(&text); item != NULL; item = next_item(&text)) {
+        enum stream_kind kind;
+        if (!stream_kind_parse(item, &kind))
+            return fail_value(&query_params[PARAM_EVENTS], item, err);
+        *kinds |= 1U << kind;
+    }
+    return true;
+}
+
 static bool parse_fields(char *text, uint64_t *wanted, struct error *err)
 {
     memset(wanted, 0, sizeof(*wanted) * SNAPSHOT_PRESENT_WORDS);
@@ -178,6 +193,8 @@ static bool apply(struct query *query, enum param param, char *value,
             return fail_value(info, value, err);
         query->debug = (unsigned)(value[0] - '0');
         return true;
+    case PARAM_EVENTS:
+        return parse_events(value, &query->events, err);
     case PARAM_COUNT:
         break;
     }
@@ -257,6 +274,7 @@ bool query_parse(struct query *query, const struct query_rules *rules, const cha
     query->by = GROUP_TYPE_TAG;
     query->severities = ~0U;
     query->states = ~0U;
+    query->events = STREAM_KINDS_ALL;
     query->debug = 0;
     query->text_used_ = 0;
     if (rules->allowed & QUERY_ANY_PARAM)

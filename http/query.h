@@ -28,6 +28,7 @@ enum param {
     PARAM_RULE,
     PARAM_FORMAT,
     PARAM_DEBUG,
+    PARAM_EVENTS,
     PARAM_COUNT
 };
 
@@ -54,6 +55,7 @@ struct query {
     unsigned severities; /* 1 << enum severity; all if not given */
     unsigned states;     /* 1 << enum finding_state; all if not given */
     unsigned debug; /* 0, 1 or 2 */
+    unsigned events; /* 1 << enum stream_kind; all if not given */
     char text_[QUERY_MAX_BYTES + 1]; /* decoded: what the pointers point into */
     size_t text_used_;
 };

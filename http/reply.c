@@ -312,6 +312,15 @@ void reply_body(h2o_req_t *req, int status, struct body *body)
     send_bytes(req, status, h2o_iovec_init(chosen->bytes, chosen->length));
 }
 
+void reply_begin_stream(h2o_req_t *req, const char *content_type)
+{
+    add_common_headers(req, content_type, false);
+    reply_header(req, "x-accel-buffering", "no"); /* nginx would hold pieces back */
+    req->res.status = 200;
+    req->res.reason = reason_of(200);
+    req->res.content_length = SIZE_MAX;
+}
+
 void reply_buffer(h2o_req_t *req, int status, const char *content_type, struct buffer *content)
 {
     struct body *body = body_new(content, content_type);

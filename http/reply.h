@@ -57,6 +57,9 @@ void body_unref(struct body *body); /* NULL is allowed */
  * hold. */
 void reply_body(struct st_h2o_req_t *req, int status, struct body *body);
 
+/* Status and headers of an answer without an end, which its handler sends piece by piece. */
+void reply_begin_stream(struct st_h2o_req_t *req, const char *content_type);
+
 /* Sends and takes over [content].  If it failed, the answer is a 500 that says so. */
 void reply_buffer(struct st_h2o_req_t *req, int status, const char *content_type,
                   struct buffer *content);

@@ -9,6 +9,7 @@
 #include "http/latency.h"
 #include "http/listener.h"
 #include "http/loop.h"
+#include "http/stream_hub.h"
 
 enum {
     DEFAULT_IDLE_MS =
@@ -62,6 +63,12 @@ struct server *server_new(const struct server_wiring *wiring, struct error *err)
     }
     server->wiring = *wiring;
     server->wiring.latency = &server->latency;
+    server->wiring.hub = stream_hub_new(wiring->board, clock_realtime_ns());
+    if (server->wiring.hub == NULL) {
+        error_set(err, ERROR_NO_MEMORY, "set up the http server: out of memory");
+        free(server);
+        return NULL;
+    }
     struct server_limits *limits = &server->wiring.limits;
     if (limits->idle_ms == 0)
         limits->idle_ms = DEFAULT_IDLE_MS;
@@ -152,6 +159,7 @@ void server_free(struct server *server)
         return;
     if (server->loop_count > 0)
         server_stop(server, 0);
+    stream_hub_free(server->wiring.hub);
     free(server);
 }
 

@@ -18,6 +18,7 @@ struct capturer;
 struct config;
 struct latency;
 struct server;
+struct stream_hub;
 
 /* What a client may cost us.  A member that is 0 means the default. */
 struct server_limits {
@@ -46,7 +47,8 @@ struct server_wiring {
                         void *reply_context);
     void *stacks_context;
     struct server_limits limits;
-    struct latency *latency; /* the server's own; whoever makes the wiring leaves it NULL */
+    struct latency *latency; /* these two the server's own; whoever makes the wiring leaves them NULL */
+    struct stream_hub *hub;
 };
 
 struct server *server_new(const struct server_wiring *wiring, struct error *err);

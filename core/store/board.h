@@ -67,6 +67,7 @@ struct board_page {
     X(notifications_failed,   "goprofd_notifications_failed_total",         FIELD_COUNTER, UNIT_COUNT, "Tries to deliver such a message that failed; each is tried again") \
     X(notifications_dropped,  "goprofd_notifications_dropped_total",        FIELD_COUNTER, UNIT_COUNT, "Messages that a receiver refused for good or that a full queue pushed out") \
     X(notifications_queued,   "goprofd_notifications_queued",               FIELD_GAUGE,   UNIT_COUNT, "Messages that wait to be delivered") \
+    X(streams_dropped,        "goprofd_streams_dropped_total",              FIELD_COUNTER, UNIT_COUNT, "Clients of /v1/stream that were dropped because they did not keep up") \
     X(http_requests,          "goprofd_http_requests_total",                FIELD_COUNTER, UNIT_COUNT, "HTTP requests answered") \
     X(http_errors,            "goprofd_http_errors_total",                  FIELD_COUNTER, UNIT_COUNT, "HTTP answers with status 500 or above")
 /* clang-format on */
