@@ -118,6 +118,41 @@ static void run_quiet(struct go_process *process, pid_t pid, size_t runs)
            to_ms(alone_ns));
 }
 
+/* CPU of a read after a GC and of the snapshot's top lists, as the sampler does both. */
+static double read_and_rank_ms(struct go_process *process, uint16_t port, uint64_t window_ns)
+{
+    const struct profile *profile = NULL;
+    get(port, "/gc");
+    settle();
+    const uint64_t before_ns = clock_thread_cpu_ns();
+    site_table_begin_read(go_process_sites(process), clock_realtime_ns(), window_ns);
+    (void)read_once(process, &profile);
+    const struct tops *tops = tops_new(profile, GROUP_TYPE_TAG, SNAPSHOT_TOP_MAX);
+    const double spent_ms = to_ms(clock_thread_cpu_ns() - before_ns);
+    if (tops == NULL)
+        bench_fail("no memory for the top lists");
+    tops_unref(tops);
+    profile_unref(profile);
+    return spent_ms;
+}
+
+/* What keeping the live bytes of each site from GC to GC costs. */
+static void run_attribution(struct go_process *process, uint16_t port, size_t runs)
+{
+    static struct bench_series without;
+    static struct bench_series with;
+    enum { WINDOW_S = 600, COLUMNS = 24 };
+    for (size_t i = 0; i < runs; i++)
+        bench_add(&without, read_and_rank_ms(process, port, 0));
+    for (size_t i = 0; i < COLUMNS; i++) /* until the history is full */
+        (void)read_and_rank_ms(process, port, WINDOW_S * CLOCK_NS_PER_S);
+    for (size_t i = 0; i < runs; i++)
+        bench_add(&with, read_and_rank_ms(process, port, WINDOW_S * CLOCK_NS_PER_S));
+    bench_print("goprofd: CPU of a read and its top lists, no history", "ms", &without);
+    bench_print("goprofd: the same with the history of each site", "ms", &with);
+    bench_print_ratio("with history over without", &with, &without);
+}
+
 static void run_encode(const struct profile *profile, size_t runs)
 {
     static struct bench_series packed;
@@ -153,6 +188,7 @@ int main(int argc, char **argv)
     run_open(&process, pid, &profile);
     run_against_peer(process, pid, port, runs);
     run_quiet(process, pid, runs);
+    run_attribution(process, port, runs);
     run_encode(profile, runs);
     profile_unref(profile);
     go_process_close(process);
