@@ -35,7 +35,13 @@ void engine_free(struct engine *engine);
 void engine_reload(struct engine *engine, const struct config *config,
                    void (*done)(void *context, bool ok, const char *problem), void *context);
 
-/* Compiles every rule of [config] and throws them away: `goprofd -t`.  Returns problems found. */
+/* Asks what the last evaluations of [rule] on [target] (NULL: on every one) looked at; any thread; returns
+ * at once.  [done] is called once, on the rule thread or here: [json] is an object to take over; false
+ * if there is no such rule or target, or the engine is too busy or stopping ([json] then is empty). */
+void engine_explain(struct engine *engine, const char *rule, const char *target,
+                    void (*done)(void *context, bool found, struct buffer *json), void *context);
+
+/* Compiles every rule of [config], runs the tests they carry, and throws them away: `goprofd -t`.  Returns problems found. */
 size_t engine_check(const struct config *config, struct buffer *problems);
 
 #endif

@@ -63,6 +63,11 @@ static void publish_findings(struct judge *judge, uint64_t now_ns)
 
 /* ---- loading ---- */
 
+static bool can_be_judged(enum target_state state)
+{
+    return state == TARGET_UP || state == TARGET_DEGRADED || state == TARGET_FAILING;
+}
+
 static const struct tally *find_tally(const struct judge *judge, const char *name)
 {
     for (size_t i = 0; i < judge->set->count; i++) {
@@ -123,24 +128,67 @@ static bool swap_in(struct judge *judge, struct rule_set *set, uint64_t now_ns)
     return true;
 }
 
-bool judge_load(struct judge *judge, const struct config *config, uint64_t now_ns,
-                struct buffer *problems, struct error *err)
+/* Shows [rule] what is there now; what it says is dropped. */
+static bool dry_run(struct judge *judge, struct rule *rule, const struct board_page *page,
+                    struct error *err)
 {
-    size_t problem_count = 0;
-    struct error first = {.code = ERROR_NONE};
-    struct rule_set *set = rule_set_load(config, problems, &problem_count, &first);
-    if (set != NULL && !swap_in(judge, set, now_ns)) {
-        (void)error_set(&first, ERROR_NO_MEMORY, "no memory for the rules");
-        rule_set_free(set);
-        set = NULL;
+    for (size_t i = 0; i < page->target_count; i++) {
+        const struct target_view *view = &page->targets[i];
+        struct watched *watched = judge_find_watched(judge, view->info->facts.id);
+        char reason[RULE_REASON_MAX_BYTES];
+        if (watched == NULL || view->snapshot == NULL ||
+            history_count(watched->history) == 0 || !can_be_judged(view->info->facts.state))
+            continue;
+        const struct observation seen = {.info = view->info,
+                                         .snapshot = view->snapshot,
+                                         .profile = view->profile,
+                                         .history = watched->history};
+        const struct evaluation *said;
+        if (rule_enabled_for(rule, watched->id) &&
+            rule_header_applies(rule_header(rule), &seen, reason) &&
+            !rule_evaluate(rule, &seen, &said, err))
+            return error_wrap(err, "on %s", watched->id);
     }
-    if (set == NULL) {
-        judge->reloads_failed++;
-        judge->reload_error = first;
-        atomic_fetch_add_explicit(&board_counters(judge->wiring.board)->rules_reloads_failed, 1,
-                                  memory_order_relaxed);
-        judge_publish_report(judge);
-        return error_set(err, first.code, "%s", first.message);
+    return true;
+}
+
+/* Each rule on the newest snapshots, with the state of the rule it replaces; then it starts anew, so that
+ * nothing of this is left. */
+static bool dry_run_all(struct judge *judge, struct rule_set *set, struct error *err)
+{
+    const struct board_page *page = board_page(judge->wiring.board);
+    bool ok = true;
+    for (size_t i = 0; i < set->count && ok; i++) {
+        struct rule *before = rule_set_find(judge->set, rule_name(set->rules[i]));
+        if (!rule_enabled(set->rules[i]))
+            continue;
+        if (before != NULL)
+            rule_adopt_state(set->rules[i], before);
+        ok = dry_run(judge, set->rules[i], page, err) && rule_restart(set->rules[i], err);
+    }
+    board_page_unref(page);
+    return ok;
+}
+
+void judge_note_failed_load(struct judge *judge, const struct error *err)
+{
+    judge->reloads_failed++;
+    judge->reload_error = *err;
+    atomic_fetch_add_explicit(&board_counters(judge->wiring.board)->rules_reloads_failed, 1,
+                              memory_order_relaxed);
+    judge_publish_report(judge);
+}
+
+bool judge_adopt(struct judge *judge, struct rule_set *set, const struct config *config,
+                 uint64_t now_ns, struct error *err)
+{
+    bool ok = judge->watched_count == 0 || dry_run_all(judge, set, err);
+    if (ok && !swap_in(judge, set, now_ns))
+        ok = error_set(err, ERROR_NO_MEMORY, "no memory for the rules");
+    if (!ok) {
+        rule_set_free(set);
+        judge_note_failed_load(judge, err);
+        return false;
     }
     judge->config = config;
     judge->generation++;
@@ -152,6 +200,18 @@ bool judge_load(struct judge *judge, const struct config *config, uint64_t now_n
     publish_findings(judge, now_ns);
     judge_publish_report(judge);
     return true;
+}
+
+bool judge_load(struct judge *judge, const struct config *config, uint64_t now_ns,
+                struct buffer *problems, struct error *err)
+{
+    size_t problem_count = 0;
+    struct error first = {.code = ERROR_NONE};
+    struct rule_set *set = rule_set_load(config, false, problems, &problem_count, &first);
+    if (set != NULL)
+        return judge_adopt(judge, set, config, now_ns, err);
+    judge_note_failed_load(judge, &first);
+    return error_set(err, first.code, "%s", first.message);
 }
 
 bool judge_use_rule(struct judge *judge, struct rule *rule, const struct config *config,
@@ -180,11 +240,6 @@ bool judge_restore_alerts(struct judge *judge, const char *text, size_t length, 
 }
 
 /* ---- the beat ---- */
-
-static bool can_be_judged(enum target_state state)
-{
-    return state == TARGET_UP || state == TARGET_DEGRADED || state == TARGET_FAILING;
-}
 
 /* Rules that fail must not cost the others their beat: they come last, and share this part of it. */
 static uint64_t failing_budget_ns(const struct judge *judge)

@@ -19,6 +19,7 @@ struct capture_request;
 struct config;
 struct judge;
 struct rule;
+struct rule_set;
 
 struct judge_wiring {
     struct board *board;
@@ -31,15 +32,27 @@ struct judge_wiring {
 struct judge *judge_new(const struct judge_wiring *wiring); /* NULL without memory */
 void judge_free(struct judge *judge);                       /* NULL is allowed */
 
-/* Loads the rules of [config] and puts them in place of the old ones, with the state they kept.  If
- * any is wrong the old ones stay and the report says so.  [config] must outlive the judge or the
- * next successful load. */
+/* Puts [set] (loaded for [config], taken over, also on failure) in place of the old rules, with the
+ * state they kept, after showing each rule the newest snapshot of every target.  If one fails at that the old
+ * ones stay and the report says so.  [config] must outlive the judge or the next success. */
+bool judge_adopt(struct judge *judge, struct rule_set *set, const struct config *config,
+                 uint64_t now_realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
+
+/* Notes that a load failed before there was a set. */
+void judge_note_failed_load(struct judge *judge, const struct error *err);
+
+/* Loads the rules of [config] here and now, without the tests they carry, and adopts them. */
 bool judge_load(struct judge *judge, const struct config *config, uint64_t now_realtime_ns,
                 struct buffer *problems, struct error *err) GOPROFD_MUST_CHECK;
 
 /* Puts [rule], which is taken over (also on failure), in place of all rules: for tests of one rule. */
 bool judge_use_rule(struct judge *judge, struct rule *rule, const struct config *config,
                     uint64_t now_realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
+
+/* Why a rule did or did not fire: its evaluations on [target] (NULL: on every one) as a JSON object.
+ * False if there is no such rule or target. */
+bool judge_explain(const struct judge *judge, const char *rule, const char *target,
+                   struct buffer *out);
 
 /* Open alerts as text, and back: see ledger.h.  Restored before the first beat. */
 void judge_write_alerts(const struct judge *judge, struct buffer *out);

@@ -156,6 +156,15 @@ static void keep_trace(struct pair *pair, const struct trace *trace)
     pair->reads_left_out = (uint16_t)(trace->left_out < UINT16_MAX ? trace->left_out : UINT16_MAX);
 }
 
+/* Without memory the reason is not shown: nothing depends on it. */
+static void keep_reason(struct pair *pair, const char *reason)
+{
+    if (pair->reason != NULL && reason != NULL && strcmp(pair->reason, reason) == 0)
+        return;
+    free(pair->reason);
+    pair->reason = reason != NULL ? strdup(reason) : NULL;
+}
+
 /* A process that has just started, or whose start we do not know and that we have just found, fills
  * caches and pools: what its rules say then does not count. */
 static bool is_warming_up(const struct rule_timing *timing, const struct watched *watched,
@@ -198,7 +207,9 @@ void judge_pair(struct judge *judge, size_t index, struct watched *watched,
     if (!rule_enabled_for(rule, watched->id) ||
         !rule_header_applies(rule_header(rule), seen, reason)) {
         ledger_settle(judge->ledger, rule_name(rule), watched->id, now_ns);
-        pair->outcome = rule_enabled_for(rule, watched->id) ? PAIR_SKIPPED : PAIR_DISABLED;
+        const bool skipped = rule_enabled_for(rule, watched->id);
+        pair->outcome = skipped ? PAIR_SKIPPED : PAIR_DISABLED;
+        keep_reason(pair, skipped ? reason : NULL);
         return;
     }
     if (is_suspended(pair, now_ns)) {
@@ -209,9 +220,11 @@ void judge_pair(struct judge *judge, size_t index, struct watched *watched,
     struct error err;
     if (!evaluate(judge, index, pair, seen, &said, &err)) {
         pair->outcome = PAIR_FAILED;
+        keep_reason(pair, err.message);
         note_failure(judge, index, watched, &err, now_ns);
         return;
     }
+    keep_reason(pair, NULL);
     pair->failures = 0;
     pair->suspensions = 0;
     pair->suspended_until_ns = 0;

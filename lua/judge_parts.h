@@ -8,6 +8,7 @@
 #define GOPROFD_LUA_JUDGE_PARTS_H
 
 #include "core/base/clock.h"
+#include "core/store/finding.h"
 #include "lua/judge.h"
 #include "lua/rule_header.h"
 #include "lua/trace.h"
@@ -43,6 +44,7 @@ struct pair {
     uint16_t read_capacity;
     uint16_t reads_left_out;
     struct trace_read *reads; /* of the last evaluation */
+    char *reason;             /* why it was skipped or failed; NULL: it was not */
 };
 
 struct watched {
@@ -108,5 +110,6 @@ void judge_pair(struct judge *judge, size_t index, struct watched *watched,
 /* ---- judge_report.c ---- */
 
 void judge_publish_report(struct judge *judge);
+enum rule_state judge_rule_state(const struct judge *judge, size_t index);
 
 #endif

@@ -10,8 +10,10 @@ static const uint64_t HORIZON_MIN_NS = UINT64_C(600) * CLOCK_NS_PER_S;
 
 void judge_free_pairs(struct pair *pairs, size_t rule_count)
 {
-    for (size_t i = 0; pairs != NULL && i < rule_count; i++)
+    for (size_t i = 0; pairs != NULL && i < rule_count; i++) {
         free(pairs[i].reads);
+        free(pairs[i].reason);
+    }
     free(pairs);
 }
 

@@ -350,6 +350,14 @@ bool rule_evaluate(struct rule *rule, const struct observation *seen,
     return false;
 }
 
+bool rule_restart(struct rule *rule, struct error *err)
+{
+    if (rule->L != NULL)
+        lua_close(rule->L);
+    rule->L = NULL;
+    return start(rule, err);
+}
+
 /* ---- state of targets ---- */
 
 struct state_call {

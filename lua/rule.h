@@ -58,6 +58,9 @@ bool rule_evaluate(struct rule *rule, const struct observation *seen,
 /* What the last rule_evaluate() looked at; valid until the next. */
 const struct trace *rule_trace(const struct rule *rule);
 
+/* A fresh Lua state, as after rule_new(): whatever the rule has done since is forgotten. */
+bool rule_restart(struct rule *rule, struct error *err) GOPROFD_MUST_CHECK;
+
 /* Drops what the rule keeps in target.state for this target. */
 void rule_forget_target(struct rule *rule, const char *target_id);
 

@@ -10,21 +10,28 @@
 #include "core/base/config.h"
 #include "core/base/config_near_miss.h"
 #include "lua/rule.h"
+#include "lua/rule_test.h"
 #include "lua/source_file.h"
+
+enum { REPORT_MAX_BYTES = 64 * 1024 };
 
 struct loader {
     const struct config *config;
+    bool run_tests;
     struct rule_set *set;
     struct buffer *problems;
     size_t problem_count;
     struct error *first;
 };
 
-static void add_problem(struct loader *loader, const struct error *err)
+/* [lines]: the same at length, or NULL. */
+static void add_problem(struct loader *loader, const struct error *err, const char *lines)
 {
     if (loader->problem_count++ == 0 && loader->first != NULL)
         *loader->first = *err;
-    if (loader->problems != NULL) {
+    if (loader->problems != NULL && lines != NULL) {
+        buffer_append_string(loader->problems, lines);
+    } else if (loader->problems != NULL) {
         buffer_append_string(loader->problems, err->message);
         buffer_append_byte(loader->problems, '\n');
     }
@@ -50,16 +57,26 @@ static void load_file(struct loader *loader, const char *path)
     size_t length = 0;
     char *text = source_file_read(path, RULE_SOURCE_MAX_BYTES, &length, &err);
     struct rule *rule = text != NULL ? rule_new(path, text, length, loader->config, 0, &err) : NULL;
-    free(text);
-    if (rule == NULL) {
-        add_problem(loader, &err);
-        return;
+    struct rule_test_result tests;
+    struct buffer report;
+    buffer_init(&report, REPORT_MAX_BYTES);
+    if (rule != NULL && loader->run_tests && rule_enabled(rule) &&
+        !rule_test_run(path, text, length, loader->config, &report, &tests, &err)) {
+        rule_free(rule);
+        rule = NULL;
     }
+    free(text);
+    const char *lines = buffer_text(&report);
+    if (rule == NULL)
+        add_problem(loader, &err, lines != NULL && *lines != '\0' ? lines : NULL);
+    buffer_release(&report);
+    if (rule == NULL)
+        return;
     const struct rule *twin = rule_set_find(loader->set, rule_name(rule));
     if (twin != NULL) {
         (void)error_set(&err, ERROR_USAGE, "%s: there is already a rule `%s`, in %s", path,
                         rule_name(rule), rule_file(twin));
-        add_problem(loader, &err);
+        add_problem(loader, &err, NULL);
         rule_free(rule);
         return;
     }
@@ -74,13 +91,13 @@ static void load_folder(struct loader *loader)
     const int count = scandir(dir, &entries, is_rule_file, compare_names);
     if (count == -1) {
         (void)error_set(&err, ERROR_NOT_FOUND, "rules_dir: %s: %s", dir, error_errno_text(errno));
-        add_problem(loader, &err);
+        add_problem(loader, &err, NULL);
         return;
     }
     if (count > RULE_SET_MAX) {
         (void)error_set(&err, ERROR_LIMIT, "rules_dir: %s: %d rules; %d are allowed", dir, count,
                         RULE_SET_MAX);
-        add_problem(loader, &err);
+        add_problem(loader, &err, NULL);
     }
     const size_t dir_length = strlen(dir);
     const char *separator = dir_length > 0 && dir[dir_length - 1] == '/' ? "" : "/";
@@ -90,7 +107,7 @@ static void load_folder(struct loader *loader)
             if (asprintf(&path, "%s%s%s", dir, separator, entries[i]->d_name) == -1) {
                 path = NULL;
                 (void)error_set(&err, ERROR_NO_MEMORY, "%s: no memory", dir);
-                add_problem(loader, &err);
+                add_problem(loader, &err, NULL);
             } else {
                 load_file(loader, path);
             }
@@ -118,12 +135,12 @@ static void check_overrides(struct loader *loader)
         (void)error_set(&err, ERROR_USAGE, "config: rules.%s: there is no such rule in %s%s%s%s",
                         name, loader->config->rules_dir, nearest != NULL ? "; did you mean " : "",
                         nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
-        add_problem(loader, &err);
+        add_problem(loader, &err, NULL);
     }
 }
 
-struct rule_set *rule_set_load(const struct config *config, struct buffer *problems,
-                               size_t *problem_count, struct error *err)
+struct rule_set *rule_set_load(const struct config *config, bool run_tests,
+                               struct buffer *problems, size_t *problem_count, struct error *err)
 {
     struct rule_set *set = calloc(1, sizeof(*set));
     if (set != NULL)
@@ -134,7 +151,11 @@ struct rule_set *rule_set_load(const struct config *config, struct buffer *probl
         rule_set_free(set);
         return NULL;
     }
-    struct loader loader = {.config = config, .set = set, .problems = problems, .first = err};
+    struct loader loader = {.config = config,
+                            .run_tests = run_tests,
+                            .set = set,
+                            .problems = problems,
+                            .first = err};
     load_folder(&loader);
     if (loader.problem_count == 0) /* a broken rule's overrides are no problem of their own */
         check_overrides(&loader);

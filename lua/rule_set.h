@@ -2,6 +2,7 @@
 #ifndef GOPROFD_LUA_RULE_SET_H
 #define GOPROFD_LUA_RULE_SET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/error.h"
@@ -17,10 +18,11 @@ struct rule_set {
     struct rule **rules; /* in the order of their file names */
 };
 
-/* Loads each *.lua of config->rules_dir.  All are tried; [problems] (may be NULL) gets a line for
- * each that is wrong, [err] the first.  NULL unless every one is fine. */
-struct rule_set *rule_set_load(const struct config *config, struct buffer *problems,
-                               size_t *problem_count, struct error *err);
+/* Loads each *.lua of config->rules_dir; with [run_tests] it must pass the tests it carries.  All are
+ * tried; [problems] (may be NULL) gets lines for each that is wrong, [err] the first.  NULL unless every one
+ * is fine.  Touches nothing that runs: any thread. */
+struct rule_set *rule_set_load(const struct config *config, bool run_tests,
+                               struct buffer *problems, size_t *problem_count, struct error *err);
 /* A set of this rule alone, which is taken over; NULL without memory. */
 struct rule_set *rule_set_of(struct rule *rule);
 void rule_set_free(struct rule_set *set); /* NULL is allowed */
