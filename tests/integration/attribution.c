@@ -297,3 +297,80 @@ Test(attribution, follows_a_function_of_the_config_and_keeps_defaults_where_that
                 "end",
                 expected);
 }
+
+/* ---- builds ---- */
+
+/* Runs [version]'s build from [path], where the one before was, until its end. */
+static struct process start_build(const struct go_version *version, const char *program,
+                                  const char *path, const char *folder)
+{
+    char *from = go_program_path(version, program);
+    const char *const copy[] = {"cp", from, path, NULL};
+    char *output = NULL;
+    (void)remove(path); /* a program that runs cannot be written to */
+    cr_assert_eq(process_run(copy, NULL, &output), 0, "%s", output);
+    free(output);
+    free(from);
+    char *log = path_join(folder, "service.log");
+    const char *const argv[] = {path, NULL};
+    struct process process = process_start(argv, log, NULL);
+    free(process_wait_for(&process, "listening ", WAIT_MS));
+    free(log);
+    return process;
+}
+
+static bool is_up_as(const json_t *answer, const void *context)
+{
+    const json_t *pid = json_object_get(answer, "pid");
+    return strcmp(answer_text(answer, "state"), "up") == 0 && pid != NULL &&
+           json_integer_value(pid) == *(const pid_t *)context;
+}
+
+/* The target once it runs as [process], with this many restarts and builds behind it. */
+static json_t *wait_for_build(const struct daemon *daemon, const struct process *process,
+                              double generation, double build_generation)
+{
+    json_t *target = daemon_wait_for(daemon, "/v1/targets/service", is_up_as, &process->pid, WAIT_MS);
+    cr_assert_eq(answer_number(target, "generation"), generation);
+    cr_assert_eq(answer_number(target, "build_generation"), build_generation);
+    return target;
+}
+
+Test(attribution, tells_a_deploy_from_a_restart)
+{
+    struct go_version versions[GO_VERSIONS_MAX];
+    const size_t count = go_versions_read(versions);
+    char *folder = scratch_new();
+    char *path = path_join(folder, "service");
+    char config[1024];
+    (void)snprintf(config, sizeof(config),
+                   "return { sampling_interval_ms = 100, targets = { { name = 'service', exe = '%s' } } }",
+                   path);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+
+    struct process process = start_build(&versions[count - 1], "attribution_target", path, folder);
+    json_t *first = wait_for_build(&daemon, &process, 1, 1);
+    cr_assert_null(json_object_get(first, "deployed_at"));
+    cr_assert_null(json_object_get(first, "previous_build_id"));
+    process_release(&process);
+
+    process = start_build(&versions[count - 1], "attribution_target", path, folder);
+    json_t *restarted = wait_for_build(&daemon, &process, 2, 1);
+    cr_assert_str_eq(answer_text(restarted, "build_id"), answer_text(first, "build_id"));
+    cr_assert_null(json_object_get(restarted, "deployed_at"));
+    process_release(&process);
+
+    process = start_build(&versions[count - 1], "demo-shop", path, folder);
+    json_t *deployed = wait_for_build(&daemon, &process, 3, 2);
+    cr_assert_str_eq(answer_text(deployed, "previous_build_id"), answer_text(first, "build_id"));
+    cr_assert_str_neq(answer_text(deployed, "build_id"), answer_text(first, "build_id"));
+    cr_assert_str_eq(answer_text(deployed, "deployed_at"), answer_text(deployed, "started_at"));
+    process_release(&process);
+
+    json_decref(first);
+    json_decref(restarted);
+    json_decref(deployed);
+    daemon_stop(&daemon);
+    free(path);
+    scratch_remove(folder);
+}
