@@ -1,4 +1,4 @@
-/* memory_watch.c - when to look at the pages of a target, and what is said in between. */
+/* memory_watch.c - looks at the pages of a target when it is its turn, and says in between what is known. */
 #include "core/memory_watch.h"
 
 #include <stdlib.h>
@@ -8,57 +8,41 @@
 #include "core/goproc/go_process.h"
 #include "core/goproc/residency.h"
 #include "core/goproc/stack_source.h"
+#include "core/look_schedule.h"
 #include "core/store/heap_classes.h"
 #include "core/store/memory_limit.h"
 #include "core/store/rss_parts.h"
 #include "core/store/snapshot.h"
 
-/* At most one hundredth of the time. */
-enum { COST_TO_PAUSE = 100 };
-/* Of a process that does not change each pause is twice the one before. */
-#define PAUSE_LEAST_NS (30 * CLOCK_NS_PER_S)
-#define PAUSE_CALM_NS (120 * CLOCK_NS_PER_S)
 /* When parts and RSS have drifted apart by more than both of these. */
 #define DRIFT_LEAST_BYTES ((uint64_t)4 << 20)
 enum { DRIFT_SHARE = 16 };
-#define EARLY_PAUSE_LEAST_NS (2 * CLOCK_NS_PER_S)
 
 struct memory_watch {
-    struct memory_budget *budget;
+    struct look_schedule schedule;
     struct memory_forecast forecast;
     bool anchored;
     struct rss_anchor anchor;
     bool has_drifted;
-    uint64_t pause_ns;    /* 0: not looked at yet */
-    uint64_t tried_at_ns; /* meaningless then */
     uint64_t looked_at_ns;
-    uint64_t cost_ns; /* of the last look */
     uint64_t pss_bytes;
     uint64_t huge_bytes;
     const struct heap_classes *classes;
 };
 
-struct memory_watch *memory_watch_new(struct memory_budget *budget)
+struct memory_watch *memory_watch_new(struct look_budget *budget)
 {
     struct memory_watch *watch = calloc(1, sizeof(*watch));
     if (watch != NULL)
-        watch->budget = budget;
+        watch->schedule.budget = budget;
     return watch;
-}
-
-void memory_watch_reset(struct memory_watch *watch)
-{
-    struct memory_budget *budget = watch->budget;
-    budget->round_cost_ns -= watch->cost_ns;
-    heap_classes_unref(watch->classes);
-    *watch = (struct memory_watch){.budget = budget};
 }
 
 void memory_watch_free(struct memory_watch *watch)
 {
     if (watch == NULL)
         return;
-    memory_watch_reset(watch);
+    heap_classes_unref(watch->classes);
     free(watch);
 }
 
@@ -75,37 +59,6 @@ static bool look(const struct procfs *fs, pid_t pid, struct go_process *process,
                                                      .layout = source.layout,
                                                      .symbols = source.symbols},
                           residency, err);
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static bool is_due(const struct memory_watch *watch, uint64_t now_ns)
-{
-    const struct memory_budget *budget = watch->budget;
-    if (now_ns < budget->free_at_ns)
-        return false;
-    if (watch->pause_ns == 0)
-        return true;
-    const uint64_t pause_ns = most(watch->pause_ns, budget->round_cost_ns * COST_TO_PAUSE);
-    const uint64_t early_ns = most(EARLY_PAUSE_LEAST_NS, watch->cost_ns * 2 * COST_TO_PAUSE);
-    return now_ns - watch->tried_at_ns >=
-           (watch->has_drifted && early_ns < pause_ns ? early_ns : pause_ns);
-}
-
-static void book_cost(struct memory_watch *watch, uint64_t now_ns, uint64_t cost_ns)
-{
-    struct memory_budget *budget = watch->budget;
-    budget->round_cost_ns += cost_ns - watch->cost_ns;
-    budget->free_at_ns = now_ns + cost_ns * COST_TO_PAUSE;
-    watch->cost_ns = cost_ns;
-    const bool calm = watch->pause_ns != 0 && !watch->has_drifted;
-    watch->pause_ns = calm ? watch->pause_ns * 2 : PAUSE_LEAST_NS;
-    if (watch->pause_ns > PAUSE_CALM_NS)
-        watch->pause_ns = PAUSE_CALM_NS;
-    watch->tried_at_ns = now_ns;
 }
 
 static void take(struct memory_watch *watch, const struct residency *residency,
@@ -131,12 +84,13 @@ static void look_if_due(struct memory_watch *watch, const struct procfs *fs, pid
     struct residency residency;
     struct error err;
     const uint64_t now_ns = building->monotonic_ns;
-    if (!is_due(watch, now_ns))
+    if (!look_schedule_is_due(&watch->schedule, watch->has_drifted, now_ns))
         return;
     /* Its time on the CPU is what it costs; that others had it meanwhile is not its fault. */
     const uint64_t started_ns = clock_thread_cpu_ns();
     const bool ok = look(fs, pid, process, &residency, &err);
-    book_cost(watch, now_ns, clock_thread_cpu_ns() - started_ns);
+    look_schedule_book(&watch->schedule, watch->has_drifted, now_ns,
+                       clock_thread_cpu_ns() - started_ns);
     if (ok)
         take(watch, &residency, building, now_ns);
     else if (err.code != ERROR_GONE)
@@ -156,7 +110,7 @@ static void fill_parts(struct memory_watch *watch, struct snapshot *building)
     watch->has_drifted =
         drifted > DRIFT_LEAST_BYTES && drifted > values->rss_anon_bytes / DRIFT_SHARE;
     SNAPSHOT_SET(values, rss_parts_age_ns, building->monotonic_ns - watch->looked_at_ns);
-    SNAPSHOT_SET(values, rss_parts_cost_ns, watch->cost_ns);
+    SNAPSHOT_SET(values, rss_parts_cost_ns, watch->schedule.cost_ns);
     SNAPSHOT_SET(values, pss_bytes, watch->pss_bytes);
     SNAPSHOT_SET(values, rss_huge_bytes, watch->huge_bytes);
     if (watch->classes != NULL)
@@ -176,11 +130,12 @@ void memory_watch_fill(struct memory_watch *watch, const struct procfs *fs, pid_
 bool memory_watch_look_once(const struct procfs *fs, pid_t pid, struct go_process *process,
                             struct snapshot *building, struct error *err)
 {
-    struct memory_budget budget = {0};
-    struct memory_watch watch = {.budget = &budget};
+    struct memory_watch watch = {0};
     struct residency residency;
+    const uint64_t started_ns = clock_thread_cpu_ns();
     if (!look(fs, pid, process, &residency, err))
         return false;
+    watch.schedule.cost_ns = clock_thread_cpu_ns() - started_ns;
     take(&watch, &residency, building, building->monotonic_ns);
     fill_parts(&watch, building);
     memory_forecast_fill(&watch.forecast, building->monotonic_ns, &building->values);

@@ -5,7 +5,9 @@
  *                                     skipped and counted, never caught up
  *
  * Between the beats it waits for three things at once: the next beat, its mailbox, and the exit of any
- * process that is watched, which is published when it happens. */
+ * process that is watched, which is published when it happens.  Processes whose cgroup is nearly full
+ * are read there too, so that their last profile is fresh should the OOM killer come; nobody is told
+ * of those reads, and unless it comes the next beat's take their place. */
 #include "core/sampler.h"
 
 #include <errno.h>
@@ -19,7 +21,7 @@
 #include "core/capture/capture.h"
 #include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
-#include "core/memory_watch.h"
+#include "core/look_schedule.h"
 #include "core/profile_jobs.h"
 #include "core/store/board.h"
 #include "core/target.h"
@@ -32,7 +34,7 @@ struct sampler {
     struct capturer *capturer; /* NULL: nobody keeps last profiles */
     struct procfs procfs;
     struct usage_context usage;
-    struct memory_budget memory_budget;
+    struct look_budget look_budget;
     struct target_context context;
     struct target_set *targets;
     struct profile_jobs *jobs;
@@ -41,6 +43,7 @@ struct sampler {
     size_t *wait_targets;      /* which target each of [waits] belongs to */
     int control_fd;
     uint64_t interval_ns;
+    uint64_t dense_at_ns; /* when those short of memory are read again; UINT64_MAX: no one is */
     pthread_t thread;
     bool started;
 };
@@ -51,6 +54,10 @@ struct sampler {
 #define JOB_MARGIN_NS (5 * CLOCK_NS_PER_MS)
 /* What a profile gets after each beat where beats leave no time at all. */
 #define JOB_LEAST_NS (2 * CLOCK_NS_PER_MS)
+
+/* Processes that may run out of memory are read so many times as often, but not more often than that. */
+#define DENSE_READS 4
+#define DENSE_PAUSE_MIN_NS (100 * CLOCK_NS_PER_MS)
 
 static void refuse_request(struct message *message)
 {
@@ -68,7 +75,7 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     usage_context_init(&sampler->usage, &sampler->procfs);
     sampler->context.procfs = &sampler->procfs;
     sampler->context.usage = &sampler->usage;
-    sampler->context.memory_budget = &sampler->memory_budget;
+    sampler->context.look_budget = &sampler->look_budget;
     sampler->context.counters = board_counters(board);
     sampler_set_retention_window(sampler, config->retention_window_sec * CLOCK_NS_PER_S);
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
@@ -157,6 +164,37 @@ static void offer_losses(struct sampler *sampler)
     }
 }
 
+/* ---- short of memory ---- */
+
+static uint64_t dense_pause_ns(const struct sampler *sampler)
+{
+    const uint64_t pause_ns = sampler->interval_ns / DENSE_READS;
+    return pause_ns < DENSE_PAUSE_MIN_NS ? DENSE_PAUSE_MIN_NS : pause_ns;
+}
+
+/* However long reading takes there is a pause after it. */
+static void plan_dense_read(struct sampler *sampler)
+{
+    sampler->dense_at_ns = UINT64_MAX;
+    for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
+        if (target_is_short_of_memory(target_set_at(sampler->targets, i)))
+            sampler->dense_at_ns = clock_monotonic_ns() + dense_pause_ns(sampler);
+    }
+}
+
+static void read_those_short_of_memory(struct sampler *sampler)
+{
+    cgroup_table_next_beat(&sampler->usage.cgroups);
+    for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
+        struct target *target = target_set_at(sampler->targets, i);
+        if (target_is_short_of_memory(target))
+            target_read(target, clock_monotonic_ns());
+    }
+    plan_dense_read(sampler);
+}
+
+/* ---- a beat ---- */
+
 static void run_beat(struct sampler *sampler)
 {
     cgroup_table_next_beat(&sampler->usage.cgroups);
@@ -166,6 +204,7 @@ static void run_beat(struct sampler *sampler)
     offer_losses(sampler);
     publish(sampler);
     tell_subscriber(sampler);
+    plan_dense_read(sampler);
 }
 
 /* Books how late a beat due at [due_ns] begins. */
@@ -242,16 +281,22 @@ static void wait_until(struct sampler *sampler, uint64_t due_ns)
 {
     for (uint64_t now_ns = clock_monotonic_ns();
          now_ns < due_ns && !mailbox_is_closed(sampler->control); now_ns = clock_monotonic_ns()) {
+        if (now_ns >= sampler->dense_at_ns) {
+            read_those_short_of_memory(sampler);
+            offer_losses(sampler);
+            continue;
+        }
         /* With work at hand only a look at what is ready. */
-        const uint64_t pause_ns = work_on_jobs(sampler, now_ns, due_ns) ? 0 : due_ns - now_ns;
+        const uint64_t wake_ns = sampler->dense_at_ns < due_ns ? sampler->dense_at_ns : due_ns;
+        const uint64_t pause_ns = work_on_jobs(sampler, now_ns, wake_ns) ? 0 : wake_ns - now_ns;
         const struct timespec pause = {.tv_sec = (time_t)(pause_ns / CLOCK_NS_PER_S),
                                        .tv_nsec = (long)(pause_ns % CLOCK_NS_PER_S)};
         const size_t count = collect_waits(sampler);
         const int ready = ppoll(sampler->waits, count, &pause, NULL);
         if (ready == -1 && errno != EINTR) {
             /* No memory for it: the next beat finds the exits. */
-            clock_sleep_until_ns(due_ns);
-            return;
+            clock_sleep_until_ns(wake_ns);
+            continue;
         }
         if (ready <= 0)
             continue;

@@ -20,7 +20,7 @@
 
 struct board_counters;
 struct config_target;
-struct memory_budget;
+struct look_budget;
 struct procfs;
 struct site_tagger;
 struct stack_source;
@@ -31,7 +31,7 @@ struct usage_context;
 struct target_context {
     const struct procfs *procfs;
     struct usage_context *usage;
-    struct memory_budget *memory_budget; /* for looking at pages */
+    struct look_budget *look_budget; /* for pages: memory_watch.h */
     struct board_counters *counters;
     const struct site_tagger *tagger; /* NULL: sites get their default tags */
     _Atomic uint64_t retention_window_ns; /* horizon of the retention estimates; may change */
@@ -61,6 +61,9 @@ void target_set_waiting(struct target *target, const char *reason, uint64_t now_
 
 /* One beat: reads the process, seals a snapshot, updates the state. */
 void target_read(struct target *target, uint64_t now_monotonic_ns);
+/* Whether a memory cgroup around its process was nearly full when it was read last: it is worth reading
+ * more often, while it can be read. */
+bool target_is_short_of_memory(const struct target *target);
 
 /* A descriptor that polls readable once the attached process has ended; -1 if there is none, or on a
  * kernel without pidfds (before Linux 5.3), where the next beat finds out.  Stays the target's. */

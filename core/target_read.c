@@ -12,6 +12,9 @@
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
 
+/* Of the limit of a cgroup around the process. */
+enum { SHORT_OF_MEMORY_PERCENT = 90 };
+
 static bool same_process_still(struct target *target, struct error *err)
 {
     struct procfs_identity identity;
@@ -50,7 +53,7 @@ static void fill_profile_values(struct snapshot_values *values, const struct pro
 static void watch_memory(struct target *target, struct snapshot *building)
 {
     if (target->memory == NULL)
-        target->memory = memory_watch_new(target->context->memory_budget);
+        target->memory = memory_watch_new(target->context->look_budget);
     if (target->memory != NULL) /* else without it, until there is memory */
         memory_watch_fill(target->memory, target->context->procfs, target->pid, target->process,
                           building);
@@ -102,7 +105,16 @@ static bool read_usage(struct target *target, struct snapshot *building, struct 
             process_usage_open(target->context->usage, target->pid, target->start_ticks);
     if (target->usage == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory to read pid %d", (int)target->pid);
-    return process_usage_read(target->usage, building->monotonic_ns, &building->values, err);
+    const bool ok =
+        process_usage_read(target->usage, building->monotonic_ns, &building->values, err);
+    target->short_of_memory =
+        ok && process_usage_fill_percent(target->usage) >= SHORT_OF_MEMORY_PERCENT;
+    return ok;
+}
+
+bool target_is_short_of_memory(const struct target *target)
+{
+    return target->short_of_memory && target->process != NULL;
 }
 
 static void read_go(struct target *target, struct snapshot *building, uint64_t now_monotonic_ns)

@@ -15,6 +15,7 @@
 #include "core/goproc/procfs.h"
 #include "core/goproc/smaps.h"
 #include "core/goproc/stack_source.h"
+#include "core/look_schedule.h"
 #include "core/memory_watch.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -109,7 +110,7 @@ static void run_looks(struct go_process *process, pid_t pid, size_t runs)
 /* Beats a second apart in the time that is told, none of which is due for a look but the first. */
 static void run_beats(struct go_process *process, pid_t pid)
 {
-    struct memory_budget budget = {0};
+    struct look_budget budget = {0};
     struct memory_watch *watch = memory_watch_new(&budget);
     struct snapshot *building = read_once(process, pid);
     if (watch == NULL)
