@@ -36,6 +36,7 @@ struct target {
     uint64_t oom_kills;            /* when last looked at */
     uint64_t oom_kills_rose_at_ns; /* 0: not since it was attached */
     uint64_t profile_generation;   /* of the process that [profile] is of */
+    bool short_of_memory;          /* at the last read */
     bool enable_profiling; /* the config says so */
     bool rate_written;     /* by us, into [process] */
     struct target_loss loss;

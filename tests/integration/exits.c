@@ -280,3 +280,74 @@ Test(exits, the_last_profile_of_a_victim_of_the_oom_killer_is_captured_and_shows
     cgroup_remove(group);
     scratch_remove(folder);
 }
+
+static double daemon_count(const struct daemon *daemon, const char *metric)
+{
+    char url[64];
+    char line[128];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/metrics", daemon->port);
+    struct http_reply reply = http_request(url, NULL);
+    cr_assert_eq(reply.status, 200);
+    (void)snprintf(line, sizeof(line), "\n%s ", metric);
+    const char *found = strstr(reply.body, line);
+    cr_assert_not_null(found, "%s", metric);
+    const double value = strtod(found + strlen(line), NULL);
+    http_reply_release(&reply);
+    return value;
+}
+
+/* So that what [group] uses is 97 % of it. */
+static void cgroup_narrow(const char *group)
+{
+    static const char script[] =
+        "set -e; cd \"$0\"\n"
+        "if [ -e memory.max ]; then use=memory.current limit=memory.max\n"
+        "else use=memory.usage_in_bytes limit=memory.limit_in_bytes; fi\n"
+        "echo $(($(cat $use) * 100 / 97)) >$limit";
+    const char *argv[] = {"sh", "-c", script, group, NULL};
+    char *output = NULL;
+    cr_assert_eq(process_run(argv, NULL, &output), 0, "%s", output);
+    free(output);
+}
+
+Test(exits, a_process_near_its_limit_is_read_between_the_beats_and_its_history_stays_one_per_beat)
+{
+    char *group = limited_cgroup_new(192UL << 20);
+    char *folder = scratch_new();
+    const struct go_version newest = go_version_newest();
+    char *program = go_program_path(&newest, "profile_target");
+    char *log_path = path_join(folder, "target.log");
+    const char *argv[] = {"sh", "-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$1\"", group,
+                          program, NULL};
+    struct process process = process_start(argv, log_path, NULL);
+    free(process_wait_for(&process, "listening ", SOON_MS));
+    char config[256];
+    (void)snprintf(config, sizeof(config),
+                   "return { sampling_interval_ms = 800,"
+                   " targets = { { name = 'target', pid = %d } } }",
+                   (int)process.pid);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+    json_decref(daemon_wait_for_snapshot(&daemon, "target", 0));
+    double reads = daemon_count(&daemon, "goprofd_reads_total");
+    double beats = daemon_count(&daemon, "goprofd_sampler_beats_total");
+    cr_assert_leq(reads, beats, "with room enough there is one read a beat");
+
+    cgroup_narrow(group);
+    for (int i = 0; i < 600 && reads < beats + 6; i++) {
+        sleep_ms(100);
+        beats = daemon_count(&daemon, "goprofd_sampler_beats_total");
+        reads = daemon_count(&daemon, "goprofd_reads_total");
+    }
+    cr_assert_geq(reads, beats + 6, "%.0f reads in %.0f beats", reads, beats);
+    json_t *history = http_json(daemon.port, 200, "/v1/metrics/history?limit=1000");
+    cr_assert_gt(json_array_size(history), 0);
+    cr_assert_leq((double)json_array_size(history),
+                  daemon_count(&daemon, "goprofd_sampler_beats_total"));
+    json_decref(history);
+    free(log_path);
+    free(program);
+    daemon_stop(&daemon);
+    process_release(&process);
+    cgroup_remove(group);
+    scratch_remove(folder);
+}
