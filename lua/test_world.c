@@ -161,8 +161,13 @@ int test_world_add_site(struct test_world *world, const struct test_site_facts *
     }
     const size_t count = fill_frames(world, facts, frames, &hidden);
     const struct site *site = site_table_add(
-        world->sites, frames, count, hidden,
-        facts->object_bytes > 0 ? facts->object_bytes : OBJECT_BYTES_DEFAULT, err);
+        world->sites,
+        &(struct site_facts){
+            .frames = frames,
+            .frame_count = count,
+            .hidden_count = hidden,
+            .object_bytes = facts->object_bytes > 0 ? facts->object_bytes : OBJECT_BYTES_DEFAULT},
+        err);
     struct test_site *added = site != NULL ? calloc(1, sizeof(*added)) : NULL;
     if (added == NULL) {
         if (site != NULL)

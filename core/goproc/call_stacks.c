@@ -367,5 +367,11 @@ const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *p
         stacks->frames[total++] = (struct frame){
             .function = empty, .file = empty, .starts_location = true};
     }
-    return site_table_add(stacks->sites, stacks->frames, total, hidden, object_bytes, err);
+    return site_table_add(
+        stacks->sites,
+        &(struct site_facts){.frames = stacks->frames,
+                              .frame_count = total,
+                              .hidden_count = hidden,
+                              .object_bytes = object_bytes},
+        err);
 }

@@ -179,23 +179,28 @@ static const struct frame *find_blame(const struct frame *frames, size_t count)
 }
 
 /* Everything that the frames imply.  False if the table is full. */
-static bool derive(struct site_table *table, struct site *site, const struct primitive *primitive)
+static bool derive(struct site_table *table, struct site *site, const struct site_facts *facts)
 {
+    const struct primitive primitive = primitive_of_stack(facts->frames, facts->frame_count);
     site->blame = find_blame(site->frames, site->frame_count);
     site->tag = tag_book_tag(table->tags, table, site->frames, site->frame_count);
     site->first_seen_realtime_ns = table->now_realtime_ns;
     site->package =
         site_table_string(table, site->blame->function, go_package_length(site->blame->function));
-    site->primitive = intern(table, primitive->name);
-    site->type_name = intern(table, primitive->type_name);
+    site->primitive = intern(table, primitive.name);
+    site->type_name =
+        intern(table, facts->type_name != NULL ? facts->type_name : primitive.type_name);
     return site->tag != NULL && site->package != NULL && site->primitive != NULL &&
            site->type_name != NULL;
 }
 
-const struct site *site_table_add(struct site_table *table, const struct frame *frames,
-                                  size_t frame_count, size_t hidden_count, uint64_t object_bytes,
+const struct site *site_table_add(struct site_table *table, const struct site_facts *facts,
                                   struct error *err)
 {
+    const size_t frame_count = facts->frame_count;
+    /* as pprof: if nothing would remain, all is shown */
+    const size_t hidden_count = facts->hidden_count < frame_count ? facts->hidden_count : 0;
+
     if (frame_count == 0) {
         error_set(err, ERROR_CORRUPT, "an allocation site without a frame");
         return NULL;
@@ -205,8 +210,6 @@ const struct site *site_table_add(struct site_table *table, const struct frame *
                   SITE_FRAMES_MAX);
         return NULL;
     }
-    if (hidden_count >= frame_count)
-        hidden_count = 0; /* as pprof: if nothing would remain, all is shown */
 
     struct frame *copy = arena_alloc_array(table->arena, frame_count, sizeof(*copy));
     struct site *site = arena_alloc(table->arena, sizeof(*site));
@@ -214,14 +217,13 @@ const struct site *site_table_add(struct site_table *table, const struct frame *
         set_full(err);
         return NULL;
     }
-    memcpy(copy, frames, frame_count * sizeof(*copy));
+    memcpy(copy, facts->frames, frame_count * sizeof(*copy));
     site->runtime_frames = copy;
     site->runtime_frame_count = (uint32_t)hidden_count;
     site->frames = copy + hidden_count;
     site->frame_count = (uint32_t)(frame_count - hidden_count);
-    site->object_bytes = object_bytes;
-    const struct primitive primitive = primitive_of_stack(frames, frame_count);
-    if (!derive(table, site, &primitive)) {
+    site->object_bytes = facts->object_bytes;
+    if (!derive(table, site, facts)) {
         set_full(err);
         return NULL;
     }

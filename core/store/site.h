@@ -86,17 +86,24 @@ const struct retention_history *site_table_history(struct site_table *table,
  * NULL when the table's cap is reached. */
 const char *site_table_string(struct site_table *table, const char *text, size_t length);
 
-/* Adds a site.  [frames] are leaf first and include the leading runtime frames, of which the
- * first [hidden_count] are those pprof hides; strings must come from site_table_string().
- * Everything else in struct site is derived here.  Returns NULL with ERROR_LIMIT when the
- * table is full.
+/* What a source knows of a site; the rest of struct site follows from it.  [frames] are leaf first and
+ * include the leading runtime frames, of which the first [hidden_count] are those pprof hides; their
+ * strings must come from site_table_string(). */
+struct site_facts {
+    const struct frame *frames;
+    size_t frame_count;
+    size_t hidden_count;
+    uint64_t object_bytes;
+    const char *type_name; /* copied; NULL: what the primitive always allocates, or "unknown" */
+};
+
+/* Adds a site.  Returns NULL with ERROR_LIMIT when the table is full.
  *
  * Up to Go 1.25 the runtime leaves the function that called mallocgc out of the stack, so that
  * growslice, makeslice, newobject, convT, slicebytetostring and makechan never show (1.26 and later
  * keep it).  A source that reads it off the call instruction before the leaf's return address may put
  * it in front as one more hidden frame, with address 0: `primitive` follows from it. */
-const struct site *site_table_add(struct site_table *table, const struct frame *frames,
-                                  size_t frame_count, size_t hidden_count, uint64_t object_bytes,
+const struct site *site_table_add(struct site_table *table, const struct site_facts *facts,
                                   struct error *err);
 
 /* Copies [mappings] (and their strings) into the table; the result lives as long as it. */

@@ -51,7 +51,13 @@ static const struct site *add_site(struct site_table *table, size_t number)
                                        .start_line = 1,
                                        .starts_location = true};
     }
-    const struct site *site = site_table_add(table, frames, STACK_FRAMES, 0, 48, &err);
+    const struct site *site = site_table_add(
+        table,
+        &(struct site_facts){.frames = frames,
+                              .frame_count = STACK_FRAMES,
+                              .hidden_count = 0,
+                              .object_bytes = 48},
+        &err);
     if (site == NULL)
         bench_fail("%s", err.message);
     return site;

@@ -43,7 +43,13 @@ static const struct site *add_site(struct site_table *table, const char *functio
          .line = 99,
          .starts_location = true},
     };
-    const struct site *site = site_table_add(table, frames, 3, 1, object_bytes, &err);
+    const struct site *site = site_table_add(
+        table,
+        &(struct site_facts){.frames = frames,
+                              .frame_count = 3,
+                              .hidden_count = 1,
+                              .object_bytes = object_bytes},
+        &err);
     cr_assert_not_null(site, "%s", err.message);
     return site;
 }

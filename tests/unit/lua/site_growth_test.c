@@ -33,7 +33,13 @@ static void add_sites(struct world *world, size_t count)
              .address = 16 + world->count,
              .starts_location = true},
         };
-        world->sites[world->count] = site_table_add(world->table, frames, 2, 1, 8, &err);
+        world->sites[world->count] = site_table_add(
+        world->table,
+        &(struct site_facts){.frames = frames,
+                              .frame_count = 2,
+                              .hidden_count = 1,
+                              .object_bytes = 8},
+        &err);
         cr_assert_not_null(world->sites[world->count]);
         world->count++;
     }

@@ -135,7 +135,13 @@ struct stage_site *stage_add_site(struct stage_target *target, const char *funct
             .address = 0x400000 + target->site_count * 16 + i,
             .line = i == 2 ? line : 1,
             .starts_location = true};
-    const struct site *site = site_table_add(target->sites, frames, 3, 2, 1024, &err);
+    const struct site *site = site_table_add(
+        target->sites,
+        &(struct site_facts){.frames = frames,
+                              .frame_count = 3,
+                              .hidden_count = 2,
+                              .object_bytes = 1024},
+        &err);
     cr_assert_not_null(site);
     struct stage_site *added = &target->site[target->site_count++];
     *added = (struct stage_site){.site = site};

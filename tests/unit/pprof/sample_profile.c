@@ -24,7 +24,13 @@ const struct site *sample_site(struct site_table *table, const struct sample_fra
             .start_line = frames[i].start_line,
             .starts_location = frames[i].inlined_callee_before == 0};
     }
-    const struct site *site = site_table_add(table, copy, count, hidden, object_bytes, &err);
+    const struct site *site = site_table_add(
+        table,
+        &(struct site_facts){.frames = copy,
+                              .frame_count = count,
+                              .hidden_count = hidden,
+                              .object_bytes = object_bytes},
+        &err);
     cr_assert_not_null(site, "%s", err.message);
     return site;
 }

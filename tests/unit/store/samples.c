@@ -24,7 +24,13 @@ const struct site *sample_site(struct site_table *table, const char *functions, 
         at += strspn(at, " ");
     }
     struct error err;
-    return site_table_add(table, frames, count, hidden, object_bytes, &err);
+    return site_table_add(
+        table,
+        &(struct site_facts){.frames = frames,
+                              .frame_count = count,
+                              .hidden_count = hidden,
+                              .object_bytes = object_bytes},
+        &err);
 }
 
 void sample_entry(struct profile *profile, const struct site *site, int64_t alloc_bytes,

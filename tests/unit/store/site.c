@@ -59,9 +59,11 @@ Test(site_table, refuses_with_a_message_when_its_cap_is_reached)
     struct frame *deep = calloc(SITE_FRAMES_MAX, sizeof(*deep));
     for (size_t i = 0; i < SITE_FRAMES_MAX; i++)
         deep[i] = (struct frame){.function = "main.f", .file = ""};
+    const struct site_facts facts = {
+        .frames = deep, .frame_count = SITE_FRAMES_MAX, .object_bytes = 8};
     struct error err = {0};
     size_t added = 0;
-    while (added < 1000 && site_table_add(table, deep, SITE_FRAMES_MAX, 0, 8, &err) != NULL)
+    while (added < 1000 && site_table_add(table, &facts, &err) != NULL)
         added++;
     free(deep);
     cr_assert_lt(added, 1000);
@@ -102,10 +104,12 @@ Test(site, refuses_a_stack_without_frames_and_one_that_is_too_deep)
 {
     struct site_table *table = site_table_new();
     struct error err = {0};
-    cr_assert_null(site_table_add(table, NULL, 0, 0, 8, &err));
+    cr_assert_null(site_table_add(table, &(struct site_facts){.object_bytes = 8}, &err));
     cr_assert_eq(err.code, ERROR_CORRUPT);
     struct frame *deep = calloc(SITE_FRAMES_MAX + 1, sizeof(*deep));
-    cr_assert_null(site_table_add(table, deep, SITE_FRAMES_MAX + 1, 0, 8, &err));
+    const struct site_facts facts = {
+        .frames = deep, .frame_count = SITE_FRAMES_MAX + 1, .object_bytes = 8};
+    cr_assert_null(site_table_add(table, &facts, &err));
     cr_assert_eq(err.code, ERROR_LIMIT);
     free(deep);
     site_table_unref(table);
