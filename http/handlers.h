@@ -13,6 +13,7 @@ void handle_ready(struct request *request);
 /* index.c */
 void handle_root(struct request *request);
 void handle_api_index(struct request *request);
+void handle_openapi(struct request *request);
 
 /* targets.c */
 void handle_targets(struct request *request);

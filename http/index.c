@@ -1,4 +1,4 @@
-/* index.c - the two pages that say where everything is. */
+/* index.c - the pages that say where everything is, for people and machines. */
 #include "http/handlers.h"
 
 #include "core/base/config.h"
@@ -7,8 +7,9 @@
 #include "http/reply.h"
 #include "http/request.h"
 #include "http/routes.h"
+#include "http/view_openapi.h"
 
-enum { INDEX_MAX_BYTES = 64 << 10 };
+enum { INDEX_MAX_BYTES = 64 << 10, OPENAPI_MAX_BYTES = 1 << 20 };
 
 static bool is_served(struct request *request, const struct route *route)
 {
@@ -59,5 +60,13 @@ void handle_api_index(struct request *request)
         json_end_object(&json);
     }
     json_end_array(&json);
+    reply_buffer(request->req, 200, CONTENT_TYPE_JSON, &out);
+}
+
+void handle_openapi(struct request *request)
+{
+    struct buffer out;
+    buffer_init(&out, OPENAPI_MAX_BYTES);
+    view_openapi(&out);
     reply_buffer(request->req, 200, CONTENT_TYPE_JSON, &out);
 }

@@ -59,6 +59,7 @@ const struct route routes[] = {
     {"GET",  "/health/live",                handle_live,            ROUTE_API, false, ANYTHING,       "200 while the daemon runs"},
     {"GET",  "/health/ready",               handle_ready,           ROUTE_API, false, ANYTHING,       "200 once a sample exists, 503 before"},
     {"GET",  "/v1",                         handle_api_index,       ROUTE_API, true,  ONLY_FORMAT,    "This list of paths"},
+    {"GET",  "/v1/openapi.json",            handle_openapi,         ROUTE_API, true,  NOTHING,        "The same for machines: OpenAPI 3.1, also in docs/openapi.json"},
     {"GET",  "/v1/targets",                 handle_targets,         ROUTE_API, true,  ONLY_FORMAT,    "Who is watched, how, and in what state"},
     {"GET",  "/v1/targets/:id",             handle_target,          ROUTE_API, true,  ONLY_FORMAT,    "One target with its build settings and command line"},
     {"GET",  "/v1/metrics/latest",          handle_latest,          ROUTE_API, true,  TARGET_FIELDS,  "Newest snapshot of a target"},

@@ -4,9 +4,11 @@
 #include "core/base/buffer.h"
 #include "core/store/board.h"
 #include "core/store/fields.h"
+#include "core/store/json_msgpack.h"
 #include "core/store/retention_figures.h"
 #include "http/query.h"
 #include "http/routes.h"
+#include "http/view_openapi.h"
 #include "http/view_prometheus.h"
 #include "text_file.h"
 
@@ -59,6 +61,14 @@ Test(docs, http_api_lists_every_parameter)
         buffer_printf(&out, "| `%s` | %s | %s |\n", query_params[i].name, query_params[i].allowed,
                       query_params[i].help);
     text_file_section_equals("docs/http-api.md", "parameters", &out);
+}
+
+Test(docs, openapi_is_what_the_tables_say)
+{
+    view_openapi(&out);
+    cr_assert(json_is_valid(buffer_text(&out), out.length));
+    text_file_break_lines(&out);
+    text_file_equals("docs/openapi.json", &out);
 }
 
 Test(docs, http_api_lists_every_field)

@@ -102,3 +102,18 @@ void text_file_section_equals(const char *path, const char *name, struct buffer 
     buffer_release(&mark);
     buffer_release(&file);
 }
+
+void text_file_break_lines(struct buffer *text)
+{
+    struct buffer broken;
+    buffer_init(&broken, 1 << 20);
+    for (size_t i = 0; i < text->length; i++) {
+        buffer_append_byte(&broken, text->data[i]);
+        const char next = i + 1 < text->length ? text->data[i + 1] : '\0';
+        if (text->data[i] == ',' && (next == '"' || next == '{'))
+            buffer_append_byte(&broken, '\n');
+    }
+    buffer_append_byte(&broken, '\n');
+    buffer_release(text);
+    *text = broken;
+}

@@ -14,4 +14,7 @@ void text_file_equals(const char *path, struct buffer *rendered);
  */
 void text_file_section_equals(const char *path, const char *name, struct buffer *rendered);
 
+/* One member of JSON a line, so that a difference can be read. */
+void text_file_break_lines(struct buffer *text);
+
 #endif

@@ -40,26 +40,10 @@ static void tear_down(void)
 
 TestSuite(views, .init = set_up, .fini = tear_down);
 
-/* So that golden files can be read by line. */
-static void break_lines(struct buffer *text)
-{
-    struct buffer broken;
-    buffer_init(&broken, 1 << 20);
-    for (size_t i = 0; i < text->length; i++) {
-        buffer_append_byte(&broken, text->data[i]);
-        const char next = i + 1 < text->length ? text->data[i + 1] : '\0';
-        if (text->data[i] == ',' && (next == '"' || next == '{'))
-            buffer_append_byte(&broken, '\n');
-    }
-    buffer_append_byte(&broken, '\n');
-    buffer_release(text);
-    *text = broken;
-}
-
 Test(views, json_of_a_snapshot_is_as_it_was)
 {
     view_json_snapshot(&json, page->targets[0].info, page->targets[0].snapshot, NULL);
-    break_lines(&out);
+    text_file_break_lines(&out);
     text_file_equals("tests/unit/http/golden/snapshot.json", &out);
 }
 
@@ -69,7 +53,7 @@ Test(views, json_of_targets_is_as_it_was)
     for (size_t i = 0; i < page->target_count; i++)
         view_json_target(&json, &page->targets[i], i, i == 0);
     json_end_array(&json);
-    break_lines(&out);
+    text_file_break_lines(&out);
     text_file_equals("tests/unit/http/golden/targets.json", &out);
 }
 
@@ -88,7 +72,7 @@ Test(views, json_of_findings_and_rules_is_as_it_was)
     json_end_array(&json);
     finding_set_unref(set);
     rules_report_unref(rules);
-    break_lines(&out);
+    text_file_break_lines(&out);
     text_file_equals("tests/unit/http/golden/findings.json", &out);
 }
 

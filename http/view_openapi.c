@@ -1,0 +1,295 @@
+/* view_openapi.c - the API described for machines (spec.openapis.org/oas/v3.1). */
+#include "http/view_openapi.h"
+
+#include "core/base/buffer.h"
+#include "core/base/json.h"
+#include "core/store/fields.h"
+#include "http/query.h"
+#include "http/routes.h"
+
+/* ---- what an answer looks like ---- */
+
+enum shape { SHAPE_OBJECT, SHAPE_LIST, SHAPE_SNAPSHOT, SHAPE_SNAPSHOTS };
+
+/* A JSON answer whose path is not here is some object. */
+static const struct {
+    const char *path;
+    enum shape shape;
+} shapes[] = {
+    {"/v1", SHAPE_LIST},
+    {"/v1/targets", SHAPE_LIST},
+    {"/v1/metrics/latest", SHAPE_SNAPSHOT},
+    {"/v1/metrics/history", SHAPE_SNAPSHOTS},
+    {"/v1/metrics/allocations/top", SHAPE_LIST},
+    {"/v1/metrics/retentions/top", SHAPE_LIST},
+    {"/v1/suggestions", SHAPE_LIST},
+    {"/v1/alerts", SHAPE_LIST},
+    {"/v1/captures", SHAPE_LIST},
+};
+
+static enum shape shape_of(const struct route *route)
+{
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        if (strcmp(shapes[i].path, route->path) == 0)
+            return shapes[i].shape;
+    }
+    return SHAPE_OBJECT;
+}
+
+static void write_reference(struct json *json, const char *name)
+{
+    char reference[64];
+    (void)snprintf(reference, sizeof(reference), "#/components/schemas/%s", name);
+    json_begin_object(json);
+    json_member_string(json, "$ref", reference);
+    json_end_object(json);
+}
+
+static void write_schema(struct json *json, enum shape shape)
+{
+    switch (shape) {
+    case SHAPE_SNAPSHOT:
+        write_reference(json, "Snapshot");
+        return;
+    case SHAPE_SNAPSHOTS:
+    case SHAPE_LIST:
+        json_begin_object(json);
+        json_member_string(json, "type", "array");
+        json_key(json, "items");
+        write_schema(json, shape == SHAPE_LIST ? SHAPE_OBJECT : SHAPE_SNAPSHOT);
+        json_end_object(json);
+        return;
+    case SHAPE_OBJECT:
+        json_begin_object(json);
+        json_member_string(json, "type", "object");
+        json_end_object(json);
+        return;
+    }
+}
+
+static void write_media(struct json *json, const char *type, enum shape shape, bool is_json)
+{
+    json_key(json, type);
+    json_begin_object(json);
+    if (is_json) {
+        json_key(json, "schema");
+        write_schema(json, shape);
+    }
+    json_end_object(json);
+}
+
+/* ---- paths ---- */
+
+static bool takes_anything(const struct route *route)
+{
+    return (route->query.allowed & QUERY_ANY_PARAM) != 0;
+}
+
+static void write_parameter_schema(struct json *json, enum param param,
+                                   const struct query_rules *rules)
+{
+    json_key(json, "schema");
+    json_begin_object(json);
+    if (param == PARAM_LIMIT) {
+        json_member_string(json, "type", "integer");
+        json_member_u64(json, "minimum", 0);
+        json_member_u64(json, "maximum", rules->limit_max);
+        json_member_u64(json, "default", rules->limit_default);
+    } else {
+        json_member_string(json, "type", "string");
+    }
+    json_end_object(json);
+}
+
+static void write_parameter(struct json *json, enum param param, const struct query_rules *rules)
+{
+    char description[512];
+    (void)snprintf(description, sizeof(description), "%.300s. Allowed: %.180s",
+                   query_params[param].help, query_params[param].allowed);
+    json_begin_object(json);
+    json_member_string(json, "name", query_params[param].name);
+    json_member_string(json, "in", "query");
+    json_member_string(json, "description", description);
+    write_parameter_schema(json, param, rules);
+    json_end_object(json);
+}
+
+/* ":id" is "{id}" here. */
+static void format_path(const char *path, char *out, size_t size)
+{
+    const char *mark = strstr(path, ":id");
+    if (mark == NULL)
+        (void)snprintf(out, size, "%s", path);
+    else
+        (void)snprintf(out, size, "%.*s{id}%s", (int)(mark - path), path, mark + 3);
+}
+
+static void write_parameters(struct json *json, const struct route *route)
+{
+    json_key(json, "parameters");
+    json_begin_array(json);
+    if (strstr(route->path, ":id") != NULL) {
+        json_begin_object(json);
+        json_member_string(json, "name", "id");
+        json_member_string(json, "in", "path");
+        json_member_bool(json, "required", true);
+        json_key(json, "schema");
+        json_begin_object(json);
+        json_member_string(json, "type", "string");
+        json_end_object(json);
+        json_end_object(json);
+    }
+    for (unsigned i = 0; i < PARAM_COUNT; i++) {
+        if (!takes_anything(route) && (route->query.allowed & (1U << i)) != 0)
+            write_parameter(json, (enum param)i, &route->query);
+    }
+    json_end_array(json);
+}
+
+static void write_responses(struct json *json, const struct route *route)
+{
+    json_key(json, "responses");
+    json_begin_object(json);
+    json_key(json, "200");
+    json_begin_object(json);
+    json_member_string(json, "description", route->help);
+    if (route->json) {
+        json_key(json, "content");
+        json_begin_object(json);
+        write_media(json, "application/json", shape_of(route), true);
+        write_media(json, "application/msgpack", shape_of(route), true);
+        json_end_object(json);
+    }
+    json_end_object(json);
+    json_key(json, "default");
+    json_begin_object(json);
+    json_member_string(json, "description", "What went wrong");
+    json_key(json, "content");
+    json_begin_object(json);
+    json_key(json, "application/json");
+    json_begin_object(json);
+    json_key(json, "schema");
+    write_reference(json, "Error");
+    json_end_object(json);
+    json_end_object(json);
+    json_end_object(json);
+    json_end_object(json);
+}
+
+static void write_operation(struct json *json, const struct route *route)
+{
+    json_key(json, route->method[0] == 'P' ? "post" : "get");
+    json_begin_object(json);
+    json_member_string(json, "summary", route->help);
+    write_parameters(json, route);
+    write_responses(json, route);
+    json_end_object(json);
+}
+
+/* Both methods of a path are members of one object, wherever their rows are. */
+static void write_paths(struct json *json)
+{
+    json_key(json, "paths");
+    json_begin_object(json);
+    for (size_t i = 0; i < route_count; i++) {
+        bool seen = false;
+        char path[256];
+        for (size_t k = 0; k < i; k++)
+            seen = seen || strcmp(routes[k].path, routes[i].path) == 0;
+        if (seen)
+            continue;
+        format_path(routes[i].path, path, sizeof(path));
+        json_key(json, path);
+        json_begin_object(json);
+        for (size_t k = i; k < route_count; k++) {
+            if (strcmp(routes[k].path, routes[i].path) == 0)
+                write_operation(json, &routes[k]);
+        }
+        json_end_object(json);
+    }
+    json_end_object(json);
+}
+
+/* ---- components ---- */
+
+static void write_property(struct json *json, const char *name, const char *type, const char *format,
+                           const char *description)
+{
+    json_key(json, name);
+    json_begin_object(json);
+    json_member_string(json, "type", type);
+    if (format != NULL)
+        json_member_string(json, "format", format);
+    json_member_string(json, "description", description);
+    json_end_object(json);
+}
+
+/* A field that a source cannot know is absent, so only two members are always there. */
+static void write_snapshot_schema(struct json *json)
+{
+    json_key(json, "Snapshot");
+    json_begin_object(json);
+    json_member_string(json, "type", "object");
+    json_key(json, "required");
+    json_begin_array(json);
+    json_string(json, "timestamp");
+    json_string(json, "target");
+    json_end_array(json);
+    json_key(json, "properties");
+    json_begin_object(json);
+    write_property(json, "timestamp", "string", "date-time", "When it was taken");
+    write_property(json, "target", "string", NULL, "Id of the target");
+    for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++) {
+        const struct field *field = &snapshot_fields[i];
+        const bool whole = field->type != FIELD_F64;
+        write_property(json, field->name, whole ? "integer" : "number", whole ? "int64" : "double",
+                       field->help);
+    }
+    write_property(json, "top_allocations", "array", NULL,
+                   "The largest groups of allocation sites by bytes ever allocated");
+    write_property(json, "top_retentions", "array", NULL,
+                   "The largest groups of allocation sites by bytes in use");
+    json_end_object(json);
+    json_end_object(json);
+}
+
+static void write_error_schema(struct json *json)
+{
+    json_key(json, "Error");
+    json_begin_object(json);
+    json_member_string(json, "type", "object");
+    json_key(json, "required");
+    json_begin_array(json);
+    json_string(json, "error");
+    json_end_array(json);
+    json_key(json, "properties");
+    json_begin_object(json);
+    write_property(json, "error", "string", NULL, "What is wrong, and what would be right");
+    json_end_object(json);
+    json_end_object(json);
+}
+
+void view_openapi(struct buffer *out)
+{
+    struct json json;
+    json_init(&json, out);
+    json_begin_object(&json);
+    json_member_string(&json, "openapi", "3.1.0");
+    json_key(&json, "info");
+    json_begin_object(&json);
+    json_member_string(&json, "title", "goprofd");
+    json_member_string(&json, "summary", "Memory of Go services, profiled from outside");
+    json_member_string(&json, "version", GOPROFD_VERSION);
+    json_end_object(&json);
+    write_paths(&json);
+    json_key(&json, "components");
+    json_begin_object(&json);
+    json_key(&json, "schemas");
+    json_begin_object(&json);
+    write_snapshot_schema(&json);
+    write_error_schema(&json);
+    json_end_object(&json);
+    json_end_object(&json);
+    json_end_object(&json);
+    buffer_append_byte(out, '\n');
+}
