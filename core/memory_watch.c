@@ -24,6 +24,7 @@ struct memory_watch {
     bool anchored;
     struct rss_anchor anchor;
     bool has_drifted;
+    bool has_failed; /* the last look; said once */
     uint64_t looked_at_ns;
     uint64_t pss_bytes;
     uint64_t huge_bytes;
@@ -93,9 +94,10 @@ static void look_if_due(struct memory_watch *watch, const struct procfs *fs, pid
                        clock_thread_cpu_ns() - started_ns);
     if (ok)
         take(watch, &residency, building, now_ns);
-    else if (err.code != ERROR_GONE)
-        log_debug(log_msg("resident pages could not be looked at"), log_i64("pid", pid),
-                  log_str("reason", err.message));
+    else if (err.code != ERROR_GONE && err.code != ERROR_BUSY && !watch->has_failed)
+        log_info(log_msg("resident pages cannot be looked at: the parts of RSS are not known"),
+                 log_i64("pid", pid), log_str("reason", err.message));
+    watch->has_failed = !ok && (watch->has_failed || err.code != ERROR_BUSY);
 }
 
 /* ---- saying ---- */

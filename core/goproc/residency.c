@@ -34,6 +34,12 @@ static bool open_pagemap(const struct residency_source *source, struct pagemap *
         return error_set(err, ERROR_LIMIT, "the path of /proc/%d/pagemap is too long",
                          (int)source->pid);
     pagemap->fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Its owner may read it, and nobody else: CAP_SYS_PTRACE alone does not open it. */
+    if (pagemap->fd == -1 && errno == EACCES)
+        return error_set(err, ERROR_DENIED,
+                         "/proc/%d/pagemap may not be opened: run goprofd as the same user, or "
+                         "with CAP_DAC_READ_SEARCH beside CAP_SYS_PTRACE",
+                         (int)source->pid);
     if (pagemap->fd == -1)
         return procfs_pid_error(source->fs, source->pid, "pagemap", errno, err);
     const long page_bytes = sysconf(_SC_PAGESIZE);
