@@ -72,6 +72,7 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
         goto no_memory;
     sampler->board = board;
     sampler->procfs = (struct procfs){.root = ""};
+    kept_files_raise_limit();
     usage_context_init(&sampler->usage, &sampler->procfs);
     sampler->context.procfs = &sampler->procfs;
     sampler->context.usage = &sampler->usage;

@@ -10,7 +10,19 @@
 #include "core/goproc/procfs.h"
 #include "core/goproc/procfs_file.h"
 
-enum { READ_STEP_BYTES = 4096, DESCRIPTORS_FALLBACK = 256 };
+enum { READ_STEP_BYTES = 4096, DESCRIPTORS_FALLBACK = 256, DESCRIPTORS_MAX = 65536 };
+
+void kept_files_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    const rlim_t wanted = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* refused: files are opened for each read */
+}
 
 void kept_files_init(struct kept_files *files)
 {

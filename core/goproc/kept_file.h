@@ -25,6 +25,10 @@ struct kept_file {
 
 #define KEPT_FILE_CLOSED ((struct kept_file){.fd = -1})
 
+/* Lets this process have as many descriptors as it may give itself: each target takes five, and the usual
+ * soft limit of 1024, made for select(), would leave none for connections.  Once, at the start. */
+void kept_files_raise_limit(void);
+
 /* Half of the descriptors that this process may have: the rest is for connections and targets. */
 void kept_files_init(struct kept_files *files);
 

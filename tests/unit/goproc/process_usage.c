@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -274,4 +275,21 @@ Test(process_usage, is_as_full_as_the_fullest_cgroup_around_it)
     cr_assert_eq(process_usage_fill_percent(usage), 0);
     process_usage_close(usage);
     tear_down(&host);
+}
+
+Test(process_usage, keeps_half_of_the_descriptors_free_and_takes_what_it_may_have)
+{
+    struct kept_files files;
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max < 256 ? limit.rlim_max : 256;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    kept_files_init(&files);
+    cr_assert_eq(files.open_max, limit.rlim_cur / 2);
+
+    kept_files_raise_limit();
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(limit.rlim_cur, limit.rlim_max < 65536 ? limit.rlim_max : 65536);
+    kept_files_init(&files);
+    cr_assert_eq(files.open_max, limit.rlim_cur / 2);
 }
