@@ -194,15 +194,58 @@ void routes_find(const struct config *config, bool on_pprof_listener, const char
                        post ? "POST, " : "", "OPTIONS");
 }
 
+/* ---- pages of other origins ---- */
+
+static h2o_iovec_t origin_of(const h2o_req_t *req)
+{
+    const ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
+    return at == -1 ? h2o_iovec_init(NULL, 0) : req->headers.entries[at].value;
+}
+
+/* Whether the config names [origin]; "*" names nobody. */
+static bool origin_is_named(const struct config *config, h2o_iovec_t origin)
+{
+    for (const char *name = config->cors_allow_origins; *name != '\0';) {
+        const size_t length = strcspn(name, ",");
+        if (length == origin.len && strncasecmp(name, origin.base, length) == 0)
+            return true;
+        name += length + (name[length] == ',');
+    }
+    return false;
+}
+
+/* Lets a page of another origin read the answer, if it may (fetch.spec.whatwg.org, "CORS protocol"). */
+static void allow_origin(h2o_req_t *req, const struct config *config, bool preflight)
+{
+    const h2o_iovec_t origin = origin_of(req);
+    if (config->cors_allow_origins[0] == '\0')
+        return;
+    reply_header(req, "vary", "Origin");
+    const bool all = strcmp(config->cors_allow_origins, "*") == 0;
+    if (origin.len == 0 || (!all && !origin_is_named(config, origin)))
+        return;
+    if (all)
+        reply_header(req, "access-control-allow-origin", "*");
+    else
+        reply_header_copy(req, "access-control-allow-origin",
+                          h2o_strdup(&req->pool, origin.base, origin.len).base);
+    reply_header(req, "access-control-expose-headers", "ETag, X-Request-ID");
+    if (!preflight)
+        return;
+    reply_header(req, "access-control-allow-methods", all ? "GET, HEAD" : "GET, HEAD, POST");
+    reply_header(req, "access-control-allow-headers",
+                 "Accept, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID");
+    reply_header(req, "access-control-max-age", "600");
+}
+
 /* ---- dispatch ---- */
 
 /* A page of another site must not make a browser change anything here.  Programs send no Origin. */
-static bool is_foreign_origin(const h2o_req_t *req)
+static bool is_foreign_origin(const h2o_req_t *req, const struct config *config)
 {
-    const ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
-    if (at == -1)
+    const h2o_iovec_t origin = origin_of(req);
+    if (origin.base == NULL || origin_is_named(config, origin))
         return false;
-    const h2o_iovec_t origin = req->headers.entries[at].value;
     const char *host = memmem(origin.base, origin.len, "://", 3);
     if (host == NULL)
         return true;
@@ -272,7 +315,7 @@ static void call_handler(h2o_req_t *req, struct loop *loop, const struct route_m
         reply_error(req, 406,
                     "this path answers application/json and application/msgpack; Accept lets "
                     "neither through");
-    } else if (route->method[0] == 'P' && is_foreign_origin(req)) {
+    } else if (route->method[0] == 'P' && is_foreign_origin(req, loop->wiring->config)) {
         reply_error(req, 403, "a page of another origin may not do this");
     } else {
         route->handle(&request);
@@ -287,6 +330,8 @@ int routes_dispatch(h2o_handler_t *self, h2o_req_t *req)
     struct route_match match;
     h2o_iovec_t query;
     const h2o_iovec_t path = raw_path(req, &query);
+    allow_origin(req, loop->wiring->config,
+                 h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")));
     routes_find(loop->wiring->config, loop_surface_of(loop, req) == SURFACE_PPROF, req->method.base,
                 req->method.len, path.base, path.len, &match);
     if (match.route == NULL)

@@ -118,6 +118,7 @@ struct config {
     const char *external_url;     /* "": that of metrics_listen_addr */
     const char *notify_queue_dir; /* "": in memory */
     uint64_t notify_queue_max_bytes;
+    const char *cors_allow_origins; /* "": none; "*": all */
     uint64_t http_threads;
     const struct config_target *targets; /* at least one: discover by default */
     size_t target_count;

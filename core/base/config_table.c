@@ -10,6 +10,7 @@
 #define TYPE_PATH "string"
 #define TYPE_PATH_OR_NONE "string"
 #define TYPE_URL_OR_NONE "string"
+#define TYPE_ORIGINS "string"
 #define TYPE_NAME "string"
 #define TYPE_LISTEN "address"
 #define TYPE_LISTEN_OR_NONE "address"
@@ -27,6 +28,7 @@
 #define ALLOWED_PATH(min, max) "a path that is not empty"
 #define ALLOWED_PATH_OR_NONE(min, max) "a path, or \"\""
 #define ALLOWED_URL_OR_NONE(min, max) "an http:// or https:// URL without user, query and fragment, or \"\""
+#define ALLOWED_ORIGINS(min, max) "\"*\", or origins such as https://grafana.example, with commas, or \"\""
 #define ALLOWED_NAME(min, max) "the name of a target, or \"\""
 #define ALLOWED_LISTEN(min, max) ADDRESSES
 #define ALLOWED_LISTEN_OR_NONE(min, max) ADDRESSES ", or \"\""
@@ -44,6 +46,7 @@
 #define CTYPE_PATH const char *
 #define CTYPE_PATH_OR_NONE const char *
 #define CTYPE_URL_OR_NONE const char *
+#define CTYPE_ORIGINS const char *
 #define CTYPE_NAME const char *
 #define CTYPE_LISTEN const char *
 #define CTYPE_LISTEN_OR_NONE const char *

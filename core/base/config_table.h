@@ -22,6 +22,7 @@ enum option_kind {
     OPTION_PATH,
     OPTION_PATH_OR_NONE,
     OPTION_URL_OR_NONE,
+    OPTION_ORIGINS,
     OPTION_NAME,
     OPTION_LISTEN,
     OPTION_LISTEN_OR_NONE,
@@ -58,6 +59,7 @@ enum option_kind {
     X(external_url,                     URL_OR_NONE,    "",               0,       0,             false, false, "Where people reach this goprofd, for links in notifications; empty: its own address") \
     X(notify_queue_dir,                 PATH_OR_NONE,   "",               0,       0,             false, false, "Where notifications wait that could not be delivered; empty: in memory, lost with the daemon") \
     X(notify_queue_max_bytes,           BYTES,          "16MiB",          65536,   1099511627776, false, false, "Bound for the waiting notifications of each receiver; the oldest goes first") \
+    X(cors_allow_origins,               ORIGINS,        "",               0,       0,             false, false, "Web pages of these origins may read the API, and those named may also POST; empty: none") \
     X(http_threads,                     COUNT,          "1",              1,       64,            false, false, "Threads that answer requests")
 /* clang-format on */
 

@@ -69,6 +69,28 @@ bool config_url_valid(const char *text)
     return path > host && memchr(host, '@', (size_t)(path - host)) == NULL;
 }
 
+/* "*", or "scheme://host[:port]" with commas: what a browser sends as Origin, so no path. */
+static bool origins_valid(const char *text)
+{
+    enum { ORIGIN_MAX_BYTES = 256 };
+    char origin[ORIGIN_MAX_BYTES];
+    if (text[0] == '\0' || strcmp(text, "*") == 0)
+        return true;
+    for (;;) {
+        const size_t length = strcspn(text, ",");
+        if (length >= sizeof(origin))
+            return false;
+        memcpy(origin, text, length);
+        origin[length] = '\0';
+        const char *host = strstr(origin, "://");
+        if (!config_url_valid(origin) || strchr(host + 3, '/') != NULL)
+            return false;
+        if (text[length] == '\0')
+            return true;
+        text += length + 1;
+    }
+}
+
 bool config_target_name_valid(const char *text)
 {
     const size_t length = strlen(text);
@@ -247,6 +269,7 @@ static void set_severities_text(struct config_load *load, const struct option_sp
 static bool option_is_text(enum option_kind kind)
 {
     return kind == OPTION_PATH || kind == OPTION_PATH_OR_NONE || kind == OPTION_URL_OR_NONE ||
+           kind == OPTION_ORIGINS ||
            kind == OPTION_NAME || kind == OPTION_LISTEN || kind == OPTION_LISTEN_OR_NONE;
 }
 
@@ -279,6 +302,9 @@ void config_set_text(struct config_load *load, size_t index, const char *key, co
         break;
     case OPTION_URL_OR_NONE:
         ok = text[0] == '\0' || config_url_valid(text);
+        break;
+    case OPTION_ORIGINS:
+        ok = origins_valid(text);
         break;
     case OPTION_NAME:
         ok = text[0] == '\0' || config_target_name_valid(text);

@@ -569,3 +569,63 @@ Test(server, does_not_send_again_what_the_client_has)
     cr_assert_not(answer_header(&answer, "etag", etag, sizeof(etag)), "it changes with every look");
     answer_release(&answer);
 }
+
+/* ---- pages of other origins ---- */
+
+Test(server, lets_no_page_of_another_origin_read_by_default)
+{
+    fixture_start(&fixture);
+    const char *const headers[] = {"Origin: https://grafana.example", NULL};
+    char value[64];
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/targets", .headers = headers});
+    cr_assert_eq(answer.status, 200);
+    cr_assert_not(answer_header(&answer, "access-control-allow-origin", value, sizeof(value)));
+    answer_release(&answer);
+}
+
+Test(server, lets_the_pages_read_and_post_that_the_config_names)
+{
+    fixture.config->cors_allow_origins = "https://a.example,https://grafana.example";
+    fixture_start(&fixture);
+    const char *const named[] = {"Origin: https://grafana.example", NULL};
+    const char *const other[] = {"Origin: https://grafana.example.org", NULL};
+    char value[64];
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/targets", .headers = named});
+    expect_header(&answer, "access-control-allow-origin", "https://grafana.example");
+    answer_release(&answer);
+    answer = fixture_call(&fixture, &(struct call){.path = "/v1/targets", .headers = other});
+    cr_assert_not(answer_header(&answer, "access-control-allow-origin", value, sizeof(value)));
+    answer_release(&answer);
+    answer = fixture_call(
+        &fixture, &(struct call){.method = "OPTIONS", .path = "/v1/targets", .headers = named});
+    expect_header(&answer, "access-control-allow-methods", "GET, HEAD, POST");
+    answer_release(&answer);
+    answer = fixture_call(&fixture, &(struct call){.method = "POST",
+                                                   .path = "/v1/capture/heap?target=demo",
+                                                   .headers = named});
+    cr_assert_eq(answer.status, 200);
+    answer_release(&answer);
+    answer = fixture_call(&fixture, &(struct call){.method = "POST",
+                                                   .path = "/v1/capture/heap?target=demo",
+                                                   .headers = other});
+    cr_assert_eq(answer.status, 403);
+    answer_release(&answer);
+}
+
+Test(server, lets_any_page_read_but_none_post_with_a_star)
+{
+    fixture.config->cors_allow_origins = "*";
+    fixture_start(&fixture);
+    const char *const headers[] = {"Origin: https://anywhere.example", NULL};
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/targets", .headers = headers});
+    expect_header(&answer, "access-control-allow-origin", "*");
+    answer_release(&answer);
+    answer = fixture_call(&fixture, &(struct call){.method = "POST",
+                                                   .path = "/v1/capture/heap?target=demo",
+                                                   .headers = headers});
+    cr_assert_eq(answer.status, 403);
+    answer_release(&answer);
+}
