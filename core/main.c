@@ -20,6 +20,7 @@
 #include "core/export/notifier.h"
 #include "core/profile_jobs.h"
 #include "core/sampler.h"
+#include "core/service_notify.h"
 #include "core/store/board.h"
 #include "core/store/site_tagger.h"
 #include "http/server.h"
@@ -27,7 +28,7 @@
 #include "lua/engine.h"
 #include "lua/tagger.h"
 
-enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 10 };
+enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 120 };
 
 static const char default_rules_dir[] = "rules"; /* as in the table of options */
 
@@ -208,6 +209,14 @@ static void reload_rules(void *context, void (*done)(void *, bool, const char *)
     engine_reload(daemon->engine, NULL, done, done_context);
 }
 
+/* http asks why a rule did not fire. */
+static void explain_rule(void *context, const char *rule, const char *target,
+                         void (*done)(void *, bool, struct buffer *), void *done_context)
+{
+    const struct daemon *daemon = context;
+    engine_explain(daemon->engine, rule, target, done, done_context);
+}
+
 /* http asks for a profile; it knows no sampler. */
 static void read_stacks(void *context, const char *target_id, enum stack_kind kind,
                         profile_reply reply, void *reply_context)
@@ -282,6 +291,8 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
                                          .capturer = daemon->capturer,
                                          .reload_rules = reload_rules,
                                          .reload_context = daemon,
+                                         .explain_rule = explain_rule,
+                                         .explain_context = daemon,
                                          .read_stacks = read_stacks,
                                          .stacks_context = daemon};
     daemon->server = server_new(&wiring, err);
@@ -360,6 +371,12 @@ static void reload_engine(struct daemon *daemon, struct config *fresh)
     free(message);
 }
 
+static void log_not_told(bool told, const struct error *err)
+{
+    if (!told)
+        log_warn(log_msg("the service manager was not told"), log_str("error", err->message));
+}
+
 /* SIGHUP: a config or rules with problems change nothing.  What only a restart can change
  * (listeners, targets, interval) keeps its present value until then. */
 static void reload_daemon(struct daemon *daemon)
@@ -402,6 +419,10 @@ static void begin_grace(const struct daemon *daemon)
 
 static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
 {
+    const char *manager = getenv("NOTIFY_SOCKET");
+    struct error err;
+    bool told = service_notify_ready(manager, &err);
+    log_not_told(told, &err);
     for (;;) {
         int signal_number = 0;
         if (sigwait(signals, &signal_number) != 0)
@@ -409,13 +430,19 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
         switch (signal_number) {
         case SIGHUP:
             log_info(log_msg("SIGHUP: reloading"));
+            told = service_notify_reloading(manager, clock_monotonic_ns(), &err);
+            log_not_told(told, &err);
             reload_daemon(daemon);
+            told = service_notify_ready(manager, &err);
+            log_not_told(told, &err);
             break;
         case SIGUSR1:
             capture_now(daemon);
             break;
         default:
             log_info(log_msg("stopping"), log_i64("signal", signal_number));
+            told = service_notify_stopping(manager, &err);
+            log_not_told(told, &err);
             return;
         }
     }

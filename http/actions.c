@@ -1,4 +1,4 @@
-/* actions.c - the requests that another thread answers: capture a profile, reload the rules.
+/* actions.c - the requests that another thread answers: capture a profile, reload the rules, explain one.
  *
  * The handlers run on a loop; the *_done functions run on the capture thread and the rule thread
  * and touch nothing but the pending answer they were handed. */
@@ -7,6 +7,7 @@
 #include "core/base/json.h"
 #include "core/capture/capture.h"
 #include "core/store/board.h"
+#include "core/store/target_info.h"
 #include "http/loop.h"
 #include "http/pending.h"
 #include "http/reply.h"
@@ -102,4 +103,36 @@ void handle_rules_reload(struct request *request)
     struct pending *pending = pending_begin(request->loop->port, request->req);
     if (pending != NULL)
         request->wiring->reload_rules(request->wiring->reload_context, reload_done, pending);
+}
+
+/* ---- GET /v1/rules/:id ---- */
+
+static void explain_done(void *context, bool found, struct buffer *json)
+{
+    if (found) {
+        pending_finish(context, 200, json);
+        return;
+    }
+    struct buffer out;
+    buffer_release(json);
+    buffer_init(&out, REPLY_MAX_BYTES);
+    reply_error_json(&out, "there is no such rule, or it was not shown this target yet; "
+                           "GET /v1/rules lists the rules");
+    pending_finish(context, 404, &out);
+}
+
+void handle_rule(struct request *request)
+{
+    const struct target_view *only = NULL;
+    if (!request_target_or_all(request, &only))
+        return;
+    if (request->wiring->explain_rule == NULL) {
+        reply_error(request->req, 503, "this daemon runs no rules");
+        return;
+    }
+    struct pending *pending = pending_begin(request->loop->port, request->req);
+    if (pending != NULL)
+        request->wiring->explain_rule(request->wiring->explain_context, request->id,
+                                      only != NULL ? only->info->facts.id : NULL, explain_done,
+                                      pending);
 }

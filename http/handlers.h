@@ -38,6 +38,7 @@ void handle_rules(struct request *request);
 /* actions.c: answered from another thread */
 void handle_capture_heap(struct request *request);
 void handle_rules_reload(struct request *request);
+void handle_rule(struct request *request);
 
 /* stream.c */
 void handle_stream(struct request *request);

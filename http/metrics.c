@@ -26,6 +26,7 @@ static struct body *render(struct request *request, const struct finding_set *fi
     struct self_stats self;
     self_stats_read(&self);
 
+    const struct rules_report *rules = board_rules(request->wiring->board);
     struct buffer out;
     buffer_init(&out, REPLY_MAX_BYTES);
     const struct prometheus_source source = {
@@ -35,8 +36,10 @@ static struct body *render(struct request *request, const struct finding_set *fi
         .self = &self,
         .latency = request->wiring->latency,
         .captures = captures,
+        .rules = rules,
     };
     view_prometheus(&out, &source);
+    rules_report_unref(rules);
     free(captures);
     return body_new(&out, CONTENT_TYPE_PROMETHEUS);
 }

@@ -70,6 +70,7 @@ const struct route routes[] = {
     {"GET",  "/v1/suggestions",             handle_suggestions,     ROUTE_API, true,  FINDING_PARAMS, "What to change, with evidence; newest first"},
     {"GET",  "/v1/alerts",                  handle_alerts,          ROUTE_API, true,  FINDING_PARAMS, "Alerts, open and lately resolved; newest first"},
     {"GET",  "/v1/rules",                   handle_rules,           ROUTE_API, true,  ONLY_FORMAT,    "How each rule is doing, and the last reload"},
+    {"GET",  "/v1/rules/:id",               handle_rule,            ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Why a rule did or did not fire: what its last evaluations looked at, on one target or all"},
     {"POST", "/v1/rules/reload",            handle_rules_reload,    ROUTE_API, true,  ONLY_FORMAT,    "Loads the rules anew; 422 with FILE:LINE when one is broken, the old ones then stay"},
     {"POST", "/v1/capture/heap",            handle_capture_heap,    ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Keeps the heap profile of a target, or of every one with `target=all`, as a file"},
     {"GET",  "/v1/stream",                  handle_stream,          ROUTE_API, false, {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(EVENTS)}, "Server-sent events: snapshots, findings, captures; `Last-Event-ID` resumes"},

@@ -14,6 +14,7 @@
 #include "core/store/stack_profile.h"
 
 struct board;
+struct buffer;
 struct capturer;
 struct config;
 struct latency;
@@ -39,6 +40,12 @@ struct server_wiring {
                          void (*done)(void *done_context, bool ok, const char *problem),
                          void *done_context);
     void *reload_context;
+    /* Asks what a rule's last evaluations looked at; NULL: this daemon runs no rules.  Must call [done] once,
+     * from any thread; it takes over [json]. */
+    void (*explain_rule)(void *context, const char *rule, const char *target,
+                         void (*done)(void *done_context, bool found, struct buffer *json),
+                         void *done_context);
+    void *explain_context;
     /* Reads a profile on demand; NULL: this daemon reads none.  Must call [reply] once, from any thread,
      * with a hold on a profile, or NULL and the reason. */
     void (*read_stacks)(void *context, const char *target_id, enum stack_kind kind,

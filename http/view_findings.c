@@ -50,6 +50,14 @@ static void write_origin(struct json *json, const struct finding *finding)
     json_member_string(json, "state", finding_state_name(finding->state));
 }
 
+/* 16 hex digits: a number of 64 bits would lose some of them in most readers. */
+static void write_fingerprint(struct json *json, const struct finding *finding)
+{
+    char text[17];
+    (void)snprintf(text, sizeof(text), "%016llx", (unsigned long long)finding->fingerprint);
+    json_member_string(json, "fingerprint", text);
+}
+
 void view_json_alert(struct json *json, const struct finding *alert)
 {
     json_begin_object(json);
@@ -61,6 +69,15 @@ void view_json_alert(struct json *json, const struct finding *alert)
     if (!isnan(alert->value))
         json_member_f64(json, "value", alert->value);
     write_labels(json, alert);
+    write_fingerprint(json, alert);
+    write_if_known(json, "type_name", alert->type_name);
+    write_if_known(json, "tag", alert->tag);
+    write_if_known(json, "group", alert->group);
+    if (alert->silenced)
+        json_member_bool(json, "silenced", true);
+    write_if_known(json, "advice", alert->advice);
+    write_evidence(json, alert);
+    write_if_known(json, "doc", alert->doc);
     if (alert->since_realtime_ns != 0)
         json_member_time(json, "since", alert->since_realtime_ns);
     if (alert->resolved_realtime_ns != 0)
@@ -77,6 +94,7 @@ void view_json_suggestion(struct json *json, const struct finding *suggestion)
     json_member_string(json, "severity", severity_name(suggestion->severity));
     json_member_string(json, "message", suggestion->message);
     write_origin(json, suggestion);
+    write_fingerprint(json, suggestion);
     write_if_known(json, "advice", suggestion->advice);
     write_evidence(json, suggestion);
     write_if_known(json, "doc", suggestion->doc);

@@ -25,6 +25,11 @@ enum family {
     FAMILY_SNAPSHOT_TIME,
     FAMILY_PROFILE_TIME,
     FAMILY_ALERTS,
+    FAMILY_RULE_RUNS,
+    FAMILY_RULE_FAILURES,
+    FAMILY_RULE_SECONDS,
+    FAMILY_RULE_MEMORY,
+    FAMILY_RULE_SUSPENDED,
     FAMILY_HTTP_LATENCY,
     FAMILY_BUILD_INFO,
     FAMILY_CPU,
@@ -51,6 +56,11 @@ const struct prometheus_family prometheus_families[] = {
     [FAMILY_SNAPSHOT_TIME] = {"goprofd_snapshot_timestamp_seconds",    "gauge",   "target", "When the newest snapshot was taken, Unix seconds"},
     [FAMILY_PROFILE_TIME]  = {"goprofd_profile_timestamp_seconds",     "gauge",   "target", "When the newest heap profile was read, Unix seconds; it changes with each GC"},
     [FAMILY_ALERTS]        = {"goprofd_alerts",                        "gauge",   "target, rule, severity", "Alerts that fire"},
+    [FAMILY_RULE_RUNS]     = {"goprofd_rule_runs_total",               "counter", "rule", "Evaluations of the rule, on whatever target"},
+    [FAMILY_RULE_FAILURES] = {"goprofd_rule_failures_total",           "counter", "rule", "Evaluations of the rule that ended in an error or ran past a budget"},
+    [FAMILY_RULE_SECONDS]  = {"goprofd_rule_run_seconds_total",        "counter", "rule", "Time spent in the rule"},
+    [FAMILY_RULE_MEMORY]   = {"goprofd_rule_memory_bytes",             "gauge",   "rule", "Memory of the rule's Lua state"},
+    [FAMILY_RULE_SUSPENDED] = {"goprofd_rule_suspended",               "gauge",   "rule", "1 if the rule is suspended for some target after failures"},
     [FAMILY_HTTP_LATENCY]  = {"goprofd_http_request_duration_seconds", "histogram", "", "From the first byte of a request to the last of its answer"},
     [FAMILY_BUILD_INFO]    = {"goprofd_build_info",                    "gauge",   "version", "Version of goprofd; always 1"},
     [FAMILY_CPU]           = {"process_cpu_seconds_total",             "counter", "", "CPU time of goprofd, user and system"},
@@ -372,6 +382,48 @@ static void write_alerts(struct buffer *out, const struct finding_set *set)
     free(firing);
 }
 
+/* ---- rules ---- */
+
+static uint64_t rule_value(const struct rule_status *rule, enum family family)
+{
+    switch (family) {
+    case FAMILY_RULE_RUNS:
+        return rule->evaluations;
+    case FAMILY_RULE_FAILURES:
+        return rule->errors;
+    case FAMILY_RULE_SECONDS:
+        return rule->evaluate_ns;
+    case FAMILY_RULE_MEMORY:
+        return rule->memory_bytes;
+    default:
+        return rule->state == RULE_SUSPENDED;
+    }
+}
+
+/* The first so many, in the order they are loaded; a disabled rule has no numbers. */
+static void write_rules(struct buffer *out, const struct rules_report *report)
+{
+    for (enum family family = FAMILY_RULE_RUNS; family <= FAMILY_RULE_SUSPENDED; family++) {
+        bool begun = false;
+        for (size_t i = 0; i < report->count && i < PROMETHEUS_RULES_MAX; i++) {
+            const struct rule_status *rule = &report->rules[i];
+            if (rule->state == RULE_DISABLED)
+                continue;
+            if (!begun)
+                begin_own_family(out, family);
+            begun = true;
+            buffer_append_string(out, prometheus_families[family].name);
+            prometheus_label(out, '{', "rule", rule->name);
+            buffer_append_string(out, "} ");
+            if (family == FAMILY_RULE_SECONDS)
+                prometheus_seconds(out, rule_value(rule, family));
+            else
+                buffer_append_u64(out, rule_value(rule, family));
+            buffer_append_byte(out, '\n');
+        }
+    }
+}
+
 /* ---- the daemon itself ---- */
 
 static void write_counters(struct buffer *out, const struct board_counters *counters)
@@ -458,6 +510,8 @@ void view_prometheus(struct buffer *out, const struct prometheus_source *source)
     write_states(out, source->page);
     write_times(out, source->page);
     write_alerts(out, source->findings);
+    if (source->rules != NULL)
+        write_rules(out, source->rules);
     write_counters(out, source->counters);
     write_latency(out, source->latency);
     write_self(out, source->self);

@@ -14,9 +14,11 @@ struct board_page;
 struct buffer;
 struct finding_set;
 struct latency;
+struct rules_report;
 struct self_stats;
 
-enum { PROMETHEUS_LABEL_MAX_BYTES = 256, PROMETHEUS_ALERT_SERIES_MAX = 1000 };
+enum { PROMETHEUS_LABEL_MAX_BYTES = 256, PROMETHEUS_ALERT_SERIES_MAX = 1000,
+       PROMETHEUS_RULES_MAX = 200 };
 
 struct prometheus_source {
     const struct board_page *page;
@@ -25,6 +27,7 @@ struct prometheus_source {
     const struct self_stats *self;
     const struct latency *latency;
     const uint64_t *captures; /* per target of the page */
+    const struct rules_report *rules; /* or NULL */
 };
 
 void view_prometheus(struct buffer *out, const struct prometheus_source *source);

@@ -35,7 +35,7 @@ static bool index_build(struct index *index, const struct finding_set *set)
         return false;
     for (size_t i = 0; i < count; i++) {
         const struct finding *finding = &set->findings[i];
-        if (finding->kind == FINDING_ALERT && finding->state != FINDING_PENDING)
+        if (finding->kind == FINDING_ALERT && finding->state != FINDING_PENDING && !finding->silenced)
             index->alerts[index->count++] = finding;
     }
     qsort(index->alerts, index->count, sizeof(index->alerts[0]), compare_ids);
@@ -112,7 +112,7 @@ bool alert_changes_firing(struct alert_changes *changes, const struct finding_se
     changes->items = calloc(set->count + 1, sizeof(changes->items[0]));
     for (size_t i = 0; changes->items != NULL && i < set->count; i++) {
         const struct finding *finding = &set->findings[i];
-        if (finding->kind == FINDING_ALERT && finding->state == FINDING_FIRING)
+        if (finding->kind == FINDING_ALERT && finding->state == FINDING_FIRING && !finding->silenced)
             add(changes, finding, 0);
     }
     return changes->items != NULL;
