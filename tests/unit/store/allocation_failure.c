@@ -2,6 +2,7 @@
  *
  * A leak or a wild pointer on the way out is what AddressSanitizer looks for here. */
 #include <criterion/criterion.h>
+#include <math.h>
 
 #include "core/store/board.h"
 #include "core/store/finding.h"
@@ -54,6 +55,48 @@ static bool build_profile_and_tops(void)
 Test(allocation_failure, in_a_profile_or_its_tops_is_reported_and_leaks_nothing)
 {
     cr_assert_geq(fail_each(build_profile_and_tops), 8);
+}
+
+/* One more beat of a site that grows; [*last] is replaced. */
+static bool add_beat(struct site_table *table, uint64_t second, const struct profile **last)
+{
+    const uint64_t now_ns = second * 1000000000;
+    site_table_begin_read(table, now_ns, UINT64_C(600) * 1000000000);
+    const struct site *site =
+        *last != NULL ? (*last)->entries[0].site : sample_site(table, "main.leak", 0, 16);
+    struct profile *profile = site == NULL ? NULL : profile_begin(table, 1);
+    if (profile == NULL)
+        return false;
+    profile->taken_realtime_ns = now_ns;
+    sample_entry(profile, site, 160 * (int64_t)second, 160 * (int64_t)second);
+    profile_unref(*last);
+    *last = profile_seal(profile);
+    return true;
+}
+
+static bool build_history(void)
+{
+    const struct profile *profile = NULL;
+    const struct tops *tops = NULL;
+    struct site_table *table = site_table_new();
+    if (table == NULL)
+        return false;
+    if (add_beat(table, 1, &profile) && add_beat(table, 2, &profile))
+        tops = tops_new(profile, GROUP_TAG, 10);
+    /* Without memory for it the history is left out: the growth is not known then. */
+    const bool succeeded =
+        tops != NULL && tops->retentions[0].retention.growth_bytes_per_second == 160;
+    cr_assert(tops == NULL || succeeded ||
+              isnan(tops->retentions[0].retention.growth_bytes_per_second));
+    tops_unref(tops);
+    profile_unref(profile);
+    site_table_unref(table);
+    return succeeded;
+}
+
+Test(allocation_failure, in_the_history_of_sites_leaves_the_growth_unknown)
+{
+    cr_assert_geq(fail_each(build_history), 12);
 }
 
 static bool grow_strings(void)
