@@ -203,6 +203,8 @@ void cgroup_fill(struct cgroup_table *table, struct cgroup *group, struct snapsh
         if (!get_number(table, group, GROUP_MAX, &number))
             continue;
         SNAPSHOT_SET(values, cgroup_memory_max_bytes, number);
+        if (get_number(table, group, GROUP_CURRENT, &number))
+            SNAPSHOT_SET(values, cgroup_memory_max_used_bytes, number);
         return;
     }
 }

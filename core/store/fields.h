@@ -68,6 +68,7 @@ enum field_unit { UNIT_BYTES, UNIT_COUNT, UNIT_NS, UNIT_SECONDS, UNIT_PERCENT, U
     X(cpu_ns,                            U64, FIELD_COUNTER, UNIT_NS,    "goprof_cpu_seconds_total",         NULL, "CPU time of the process, user and system") \
     X(cgroup_memory_current_bytes,       U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_cgroup_memory_current_bytes", NULL, "Memory charged to the cgroup (memory.current)") \
     X(cgroup_memory_max_bytes,           U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_cgroup_memory_max_bytes",   NULL, "Hard limit of the cgroup or its nearest limited ancestor (memory.max); absent without a limit") \
+    X(cgroup_memory_max_used_bytes,      U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_cgroup_memory_max_used_bytes", NULL, "Memory charged to the cgroup whose limit that is; more than memory.current where it is an ancestor's") \
     X(cgroup_memory_high_bytes,          U64, FIELD_GAUGE,   UNIT_BYTES, "goprof_cgroup_memory_high_bytes",  NULL, "Throttling limit of the cgroup (memory.high); absent without a limit") \
     X(cgroup_oom_kills,                  U64, FIELD_COUNTER, UNIT_COUNT, "goprof_cgroup_oom_kills_total",    NULL, "Processes of the cgroup killed by the OOM killer") \
     X(rss_part_heap_live_bytes,          U64, FIELD_GAUGE,   UNIT_BYTES, NULL,                               NULL, "Resident part of RSS: Go objects that the last GC found in use") \

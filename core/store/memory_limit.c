@@ -31,6 +31,13 @@ static bool required_bytes(const struct snapshot_values *values, uint64_t *bytes
     return true;
 }
 
+/* The limit may be that of an ancestor, which others use up too. */
+static uint64_t charged_to_max(const struct snapshot_values *values)
+{
+    return SNAPSHOT_HAS(values, cgroup_memory_max_used_bytes) ? values->cgroup_memory_max_used_bytes
+                                                              : values->cgroup_memory_current_bytes;
+}
+
 static void add_limit(struct memory_limit limits[LIMIT_KINDS], size_t *count,
                       struct memory_limit limit)
 {
@@ -51,7 +58,7 @@ size_t memory_limits_list(const struct snapshot_values *values,
                                             .name = "cgroup_max",
                                             .meaning = "the OOM killer ends a process there",
                                             .limit_bytes = values->cgroup_memory_max_bytes,
-                                            .used_bytes = current});
+                                            .used_bytes = charged_to_max(values)});
         if (SNAPSHOT_HAS(values, cgroup_memory_high_bytes))
             add_limit(limits, &count,
                       (struct memory_limit){.kind = LIMIT_CGROUP_HIGH,

@@ -110,6 +110,7 @@ Test(process_usage, reads_what_changed_through_files_that_stay_open)
     cr_assert_eq(values.swap_bytes, 1 << 10);
     cr_assert_eq(values.cgroup_memory_current_bytes, 150);
     cr_assert_eq(values.cgroup_memory_max_bytes, 1000);
+    cr_assert_eq(values.cgroup_memory_max_used_bytes, 900, "that of the group that has the limit");
     cr_assert_eq(host.context.files.open, open, "nothing was opened again");
     process_usage_close(usage);
     tear_down(&host);

@@ -69,6 +69,16 @@ Test(memory_limit, is_the_one_with_the_least_headroom)
     cr_assert_eq(values.memory_limit_headroom_bytes, 100 * MIB);
 }
 
+Test(memory_limit, of_an_ancestor_is_used_by_all_below_it)
+{
+    struct memory_limit limits[LIMIT_KINDS];
+    set_memory(200 * MIB);
+    SNAPSHOT_SET(&values, cgroup_memory_max_used_bytes, 900 * MIB);
+    cr_assert_eq(memory_limits_list(&values, limits), 1);
+    cr_assert_eq(limits[0].used_bytes, 900 * MIB);
+    cr_assert_eq(limits[0].headroom_bytes, 100 * MIB);
+}
+
 Test(memory_limit, that_is_exceeded_has_no_headroom)
 {
     set_memory(2000 * MIB);
