@@ -3,7 +3,8 @@
  * In each round wrk loads the service PID at PORT for SECONDS three times: left alone, read by GOPROFD
  * once a second, and asked for its own /debug/pprof/heap once a second.  The order turns from round to
  * round, and each watched run is compared with the one left alone of its round: what the machine does
- * besides hits all three alike.
+ * besides hits all three alike.  On a machine with other work the CPU time that the service takes for a
+ * request says more than the two rates.
  *
  *   round 1: alone goprofd scraped    round 2: goprofd scraped alone    round 3: ... */
 #include <errno.h>
@@ -23,22 +24,39 @@ enum mode { ALONE, GOPROFD, SCRAPED, MODE_COUNT };
 static const char *const mode_names[MODE_COUNT] = {"left alone", "read by goprofd each second",
                                                    "its /debug/pprof/heap scraped each second"};
 
+/* What one run is measured by. */
+struct measure {
+    double per_s;
+    double p99_ms;
+    double cpu_us; /* of the service, for a request */
+};
+
+enum { MEASURE_COUNT = 3 };
+static const struct {
+    const char *name;
+    const char *unit;
+    size_t offset;
+} measures[MEASURE_COUNT] = {
+    {"  requests", "/s", offsetof(struct measure, per_s)},
+    {"  latency, 99th percentile", "ms", offsetof(struct measure, p99_ms)},
+    {"  CPU time of the service for a request", "us", offsetof(struct measure, cpu_us)},
+};
+
 struct results {
-    struct bench_series per_s[MODE_COUNT];
-    struct bench_series p99_ms[MODE_COUNT];
-    struct bench_series per_s_ratio[MODE_COUNT]; /* to the run left alone of the same round */
-    struct bench_series p99_ratio[MODE_COUNT];
+    struct bench_series values[MODE_COUNT][MEASURE_COUNT];
+    struct bench_series ratios[MODE_COUNT][MEASURE_COUNT]; /* to the run left alone of the round */
 };
 
 struct setting {
     const char *goprofd;
     char config[32];
     uint16_t daemon_port;
+    pid_t target;
     uint16_t port;
     size_t seconds;
 };
 
-static void write_config(const struct setting *setting, const char *rules_dir, pid_t target)
+static void write_config(const struct setting *setting, const char *rules_dir)
 {
     FILE *file = fopen(setting->config, "w");
     if (file == NULL)
@@ -46,7 +64,7 @@ static void write_config(const struct setting *setting, const char *rules_dir, p
     fprintf(file,
             "return {\n  metrics_listen_addr = \"127.0.0.1:%u\",\n  rules_dir = [[%s]],\n"
             "  log_level = \"error\",\n  targets = { { name = \"bench\", pid = %ld } },\n}\n",
-            setting->daemon_port, rules_dir, (long)target);
+            setting->daemon_port, rules_dir, (long)setting->target);
     if (fclose(file) != 0)
         bench_fail("%s: %s", setting->config, error_errno_text(errno));
 }
@@ -108,11 +126,12 @@ static double parse_latency_ms(const char *text)
     bench_fail("wrk: a latency in no known unit: %s", text);
 }
 
-static void run_wrk(const struct setting *setting, double *per_s, double *p99_ms)
+static void run_wrk(const struct setting *setting, struct measure *measure)
 {
     char command[256];
     char line[WRK_LINE_BYTES];
-    *per_s = *p99_ms = 0;
+    const uint64_t cpu_before_ns = bench_process_cpu_ns(setting->target);
+    *measure = (struct measure){0};
     (void)snprintf(command, sizeof(command),
                    "wrk --latency -t1 -c8 -d%zus 'http://127.0.0.1:%u/order?id=4711'",
                    setting->seconds, setting->port);
@@ -122,17 +141,19 @@ static void run_wrk(const struct setting *setting, double *per_s, double *p99_ms
     while (fgets(line, sizeof(line), output) != NULL) {
         const char *text = line + strspn(line, " ");
         if (strncmp(text, "99%", 3) == 0)
-            *p99_ms = parse_latency_ms(text + 3);
+            measure->p99_ms = parse_latency_ms(text + 3);
         else if (strncmp(text, "Requests/sec:", 13) == 0)
-            *per_s = strtod(text + 13, NULL);
+            measure->per_s = strtod(text + 13, NULL);
         else if (strncmp(text, "Non-2xx", 7) == 0 || strncmp(text, "Socket errors", 13) == 0)
             bench_fail("wrk: %s", text);
     }
-    if (pclose(output) != 0 || *per_s <= 0 || *p99_ms <= 0)
+    if (pclose(output) != 0 || measure->per_s <= 0 || measure->p99_ms <= 0)
         bench_fail("wrk failed: %s", command);
+    measure->cpu_us = (double)(bench_process_cpu_ns(setting->target) - cpu_before_ns) / 1000 /
+                      (measure->per_s * (double)setting->seconds);
 }
 
-static void run(const struct setting *setting, enum mode mode, double *per_s, double *p99_ms)
+static void run(const struct setting *setting, enum mode mode, struct measure *measure)
 {
     pid_t daemon = 0;
     struct scraper scraper = {.port = setting->port};
@@ -140,7 +161,7 @@ static void run(const struct setting *setting, enum mode mode, double *per_s, do
         daemon = start_daemon(setting);
     if (mode == SCRAPED && pthread_create(&scraper.thread, NULL, scrape, &scraper) != 0)
         bench_fail("no thread to scrape with");
-    run_wrk(setting, per_s, p99_ms);
+    run_wrk(setting, measure);
     if (mode == GOPROFD) {
         (void)kill(daemon, SIGTERM);
         (void)waitpid(daemon, NULL, 0);
@@ -153,26 +174,40 @@ static void run(const struct setting *setting, enum mode mode, double *per_s, do
     }
 }
 
+static double value_of(const struct measure *measure, size_t which)
+{
+    double value;
+    memcpy(&value, (const char *)measure + measures[which].offset, sizeof(value));
+    return value;
+}
+
 static void run_round(const struct setting *setting, size_t round, struct results *results)
 {
-    double per_s[MODE_COUNT];
-    double p99_ms[MODE_COUNT];
+    struct measure runs[MODE_COUNT];
     for (size_t i = 0; i < MODE_COUNT; i++) {
         const enum mode mode = (enum mode)((i + round) % MODE_COUNT);
-        run(setting, mode, &per_s[mode], &p99_ms[mode]);
+        run(setting, mode, &runs[mode]);
     }
     for (size_t mode = 0; mode < MODE_COUNT; mode++) {
-        bench_add(&results->per_s[mode], per_s[mode]);
-        bench_add(&results->p99_ms[mode], p99_ms[mode]);
-        bench_add(&results->per_s_ratio[mode], per_s[mode] / per_s[ALONE]);
-        bench_add(&results->p99_ratio[mode], p99_ms[mode] / p99_ms[ALONE]);
+        for (size_t i = 0; i < MEASURE_COUNT; i++) {
+            const double value = value_of(&runs[mode], i);
+            bench_add(&results->values[mode][i], value);
+            bench_add(&results->ratios[mode][i], value / value_of(&runs[ALONE], i));
+        }
     }
 }
 
-static void print_ratio(const char *what, struct bench_series *ratio)
+static void print_mode(struct results *results, enum mode mode)
 {
-    printf("    %-56s median %.4f  min %.4f  max %.4f\n", what, bench_percentile(ratio, 50),
-           bench_percentile(ratio, 0), bench_percentile(ratio, 100));
+    printf("  %s\n", mode_names[mode]);
+    for (size_t i = 0; i < MEASURE_COUNT; i++) {
+        struct bench_series *ratio = &results->ratios[mode][i];
+        bench_print(measures[i].name, measures[i].unit, &results->values[mode][i]);
+        if (mode != ALONE)
+            printf("      of that left alone in the same round: %.4f times (median), %.4f to %.4f\n",
+                   bench_percentile(ratio, 50), bench_percentile(ratio, 0),
+                   bench_percentile(ratio, 100));
+    }
 }
 
 int main(int argc, char **argv)
@@ -181,31 +216,24 @@ int main(int argc, char **argv)
     struct setting setting = {.config = "/tmp/goprofd-bench-XXXXXX"};
     if (argc != 7)
         bench_fail("usage: bench_impact GOPROFD RULES_DIR PID PORT ROUNDS SECONDS");
-    const pid_t target = (pid_t)bench_number(argv[3], "PID", 1, 1 << 22);
     const size_t rounds = (size_t)bench_number(argv[5], "ROUNDS", 1, BENCH_RUNS_MAX);
     const int config_fd = mkstemp(setting.config);
     if (config_fd == -1)
         bench_fail("%s: %s", setting.config, error_errno_text(errno));
     close(config_fd);
     setting.goprofd = argv[1];
+    setting.target = (pid_t)bench_number(argv[3], "PID", 1, 1 << 22);
     setting.port = (uint16_t)bench_number(argv[4], "PORT", 1, 65535);
     setting.seconds = (size_t)bench_number(argv[6], "SECONDS", 1, 3600);
     setting.daemon_port = bench_free_port();
-    write_config(&setting, argv[2], target);
+    write_config(&setting, argv[2]);
 
-    double per_s, p99_ms;
-    run(&setting, ALONE, &per_s, &p99_ms); /* warms up, and is not counted */
+    struct measure warm_up;
+    run(&setting, ALONE, &warm_up);
     for (size_t round = 0; round < rounds; round++)
         run_round(&setting, round, &results);
-    for (size_t mode = 0; mode < MODE_COUNT; mode++) {
-        printf("  %s\n", mode_names[mode]);
-        bench_print("  requests", "/s", &results.per_s[mode]);
-        bench_print("  latency, 99th percentile", "ms", &results.p99_ms[mode]);
-        if (mode == ALONE)
-            continue;
-        print_ratio("requests, against left alone in the same round", &results.per_s_ratio[mode]);
-        print_ratio("99th percentile, likewise", &results.p99_ratio[mode]);
-    }
+    for (size_t mode = 0; mode < MODE_COUNT; mode++)
+        print_mode(&results, (enum mode)mode);
     (void)unlink(setting.config);
     return 0;
 }
