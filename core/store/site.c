@@ -79,6 +79,7 @@ void site_table_use_tagger(struct site_table *table, const struct site_tagger *t
 
 void site_table_begin_read(struct site_table *table, uint64_t realtime_ns, uint64_t window_ns)
 {
+    tag_book_rest(table->tags);
     table->now_realtime_ns = realtime_ns;
     table->window_ns = window_ns;
 }

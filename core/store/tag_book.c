@@ -74,6 +74,19 @@ void tag_book_use(struct tag_book *book, const struct site_tagger *tagger)
     book->known_count = 0;
 }
 
+void tag_book_rest(struct tag_book *book)
+{
+    if (book->known_slots == KNOWN_FIRST)
+        return;
+    struct known_function *first = calloc(KNOWN_FIRST, sizeof(*first));
+    if (first == NULL)
+        return; /* then it is kept */
+    free(book->known);
+    book->known = first;
+    book->known_slots = KNOWN_FIRST;
+    book->known_count = 0;
+}
+
 /* ---- functions ---- */
 
 static size_t hash_pointers(const void *a, const void *b)
@@ -133,9 +146,9 @@ static struct known_function know(struct tag_book *book, const struct frame *fra
     if (slot->function != NULL)
         return *slot;
     const struct known_function fresh = learn(book, frame);
-    if ((book->known_count + 1) * 2 > book->known_slots)
+    if ((book->known_count + 1) * 4 > book->known_slots * 3)
         grow_known(book);
-    if ((book->known_count + 1) * 2 <= book->known_slots) {
+    if ((book->known_count + 1) * 4 <= book->known_slots * 3) {
         *find_slot(book->known, book->known_slots, frame) = fresh;
         book->known_count++;
     }

@@ -17,6 +17,9 @@ void tag_book_free(struct tag_book *book); /* NULL is allowed */
 /* From now on; borrowed.  NULL: defaults only. */
 void tag_book_use(struct tag_book *book, const struct site_tagger *tagger);
 
+/* Gives back what was remembered of functions: most of a target's sites come in its first read. */
+void tag_book_rest(struct tag_book *book);
+
 /* The tag of a stack, leaf first, as a string of [table]: by the rules of the config, else by its function,
  * else by default (tag_defaults.h).  NULL when the table's cap is reached, or without memory. */
 const char *tag_book_tag(struct tag_book *book, struct site_table *table,

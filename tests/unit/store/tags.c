@@ -393,6 +393,24 @@ Test(tag_function, is_asked_once_for_each_site_and_may_have_nothing_to_say)
     site_table_unref(table);
 }
 
+Test(tags, are_the_same_whether_a_function_is_met_for_the_first_time_or_again)
+{
+    static const struct config_tag rules[] = {{.tag = "shop", .match = "main.*9"}};
+    const struct site_tagger tagger = {.rules = rules, .rule_count = 1};
+    struct site_table *table = site_table_new();
+    site_table_use_tagger(table, &tagger);
+    for (int round = 0; round < 3; round++) {
+        site_table_begin_read(table, 1, 0); /* what was remembered is given back */
+        for (int i = 0; i < 900; i++) {
+            char stack[64];
+            snprintf(stack, sizeof(stack), "strings.Repeat main.f%d", i);
+            const char *tag = tag_of(table, stack);
+            cr_assert_str_eq(tag, i % 10 == 9 ? "shop" : stack + strlen("strings.Repeat "));
+        }
+    }
+    site_table_unref(table);
+}
+
 Test(tags, beyond_a_thousand_of_one_target_are_other_and_counted)
 {
     struct board_counters counters = {0};
