@@ -3,6 +3,7 @@
  * Called from Lua within budget_call(), on the rule thread: errors leave by a long jump. */
 #include "lua/site_query.h"
 
+#include <ctype.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
@@ -17,7 +18,10 @@
 #include "lua/snapshot_view.h"
 
 static const double DEFAULT_WINDOW_S = 600;
-enum { PATTERNS_SLOT = 3 };
+enum {
+    PATTERNS_SLOT = 3,
+    SITE_STEPS_EACH = 16, /* steps of the matcher for one instruction: a site is looked at once */
+};
 
 /* ---- reading ---- */
 
@@ -56,6 +60,24 @@ static void read_words(lua_State *L, int index, const char *name, struct site_wo
     words->count = read_list(L, index, name, words->words, lengths);
 }
 
+/* Most patterns are plain text once %. is read as a dot: those need no matcher. */
+static bool read_literal(struct site_pattern *pattern)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < pattern->length; i++) {
+        const char c = pattern->text[i];
+        if (c == '%' && i + 1 < pattern->length && ispunct((unsigned char)pattern->text[i + 1]))
+            i++;
+        else if (c == '\0' || strchr("^$*+?.([%-", c) != NULL)
+            return false;
+        if (used + 1 >= sizeof(pattern->literal))
+            return false;
+        pattern->literal[used++] = pattern->text[i];
+    }
+    pattern->literal[used] = '\0';
+    return used > 0;
+}
+
 static void compile(lua_State *L, struct site_pattern *pattern, const char *name)
 {
     void *memory = lua_newuserdatauv(L, matcher_pattern_bytes(pattern->length), 0);
@@ -63,6 +85,8 @@ static void compile(lua_State *L, struct site_pattern *pattern, const char *name
     pattern->compiled = matcher_compile(memory, pattern->text, pattern->length, true, &err);
     if (pattern->compiled == NULL)
         luaL_error(L, "%s: %s", name, err.message);
+    if (!read_literal(pattern))
+        pattern->literal[0] = '\0';
     lua_rawseti(L, PATTERNS_SLOT, (lua_Integer)lua_rawlen(L, PATTERNS_SLOT) + 1);
 }
 
@@ -199,6 +223,8 @@ static bool word_matches(const struct site_words *words, const char *text)
 
 static bool text_matches(lua_State *L, const struct site_pattern *pattern, const char *text)
 {
+    if (pattern->literal[0] != '\0')
+        return strstr(text, pattern->literal) != NULL;
     struct matcher_match match;
     const uint64_t granted = budget_steps_left(budget_of(L));
     uint64_t left = granted;
@@ -206,7 +232,7 @@ static bool text_matches(lua_State *L, const struct site_pattern *pattern, const
         matcher_find(pattern->compiled, text, strlen(text), 0, &left, &match);
     if (result == MATCHER_OUT_OF_STEPS)
         budget_raise(L, BUDGET_INSTRUCTIONS);
-    budget_charge(L, granted - left);
+    budget_charge(L, (granted - left) / SITE_STEPS_EACH);
     return result == MATCHER_MATCH;
 }
 
@@ -240,6 +266,7 @@ static bool any_matches(lua_State *L, struct site_pattern *patterns, size_t coun
         }
         if (patterns[i].compiled == NULL)
             compile(L, &patterns[i], all_frames ? "frame" : "func");
+        budget_charge(L, 1 + site->frame_count / SITE_STEPS_EACH);
         const bool matches = stack_matches(L, &patterns[i], site, all_frames);
         if (verdict != NULL)
             *verdict = matches ? SITE_YES : SITE_NO;

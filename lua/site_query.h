@@ -31,6 +31,7 @@ struct site_pattern {
     const char *text;
     size_t length;
     struct site_match_entry *remembered;    /* or NULL */
+    char literal[64];                       /* "" unless the pattern is plain text */
     const struct matcher_pattern *compiled; /* NULL until a site is met that was not looked at before */
 };
 

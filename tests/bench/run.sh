@@ -27,7 +27,7 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
@@ -119,3 +119,7 @@ echo "(f) a service under load of wrk: left alone, read each second, its own end
 start_target service impact_target
 "$build/tests/bench/bench_impact" "$build/goprofd" "$root/rules" "$pid" "$port" $rounds 5
 stop_target
+
+echo
+echo "(g) 100 rules on 100 targets with 200 sites each, to be within 10 % of a core and 10 us an evaluation"
+"$build/tests/bench/bench_rules" "$root/rules" 100 100 $seconds
