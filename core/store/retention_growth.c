@@ -5,16 +5,41 @@
  *           /      counts      /  |/  |/  does not: its low points stay where they are      /  |/   */
 #include "core/store/retention.h"
 
-#include <stdlib.h>
-
 /* A fall by more than this share of the range is a flush, not noise. */
 static const double FLUSH_SHARE = 0.5;
 
-static int compare_numbers(const void *a, const void *b)
+static void swap(double *a, double *b)
 {
-    const double left = *(const double *)a;
-    const double right = *(const double *)b;
-    return (left > right) - (left < right);
+    const double kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* The [rank]th smallest; [numbers] are rearranged.  In three parts (below, equal, above): slopes of zero are
+ * many. */
+static double select_rank(double *numbers, size_t count, size_t rank)
+{
+    size_t low = 0;
+    size_t high = count;
+    for (;;) {
+        const double pivot = numbers[low + (high - low) / 2];
+        size_t below = low;
+        size_t above = high;
+        for (size_t at = low; at < above;) {
+            if (numbers[at] < pivot)
+                swap(&numbers[below++], &numbers[at++]);
+            else if (numbers[at] > pivot)
+                swap(&numbers[at], &numbers[--above]);
+            else
+                at++;
+        }
+        if (rank < below)
+            high = below;
+        else if (rank >= above)
+            low = above;
+        else
+            return pivot;
+    }
 }
 
 static bool median_slope(const double *seconds, const double *values, size_t count,
@@ -31,8 +56,9 @@ static bool median_slope(const double *seconds, const double *values, size_t cou
     }
     if (pairs == 0)
         return false;
-    qsort(slopes, pairs, sizeof(slopes[0]), compare_numbers);
-    *per_second = pairs % 2 == 1 ? slopes[pairs / 2] : (slopes[pairs / 2 - 1] + slopes[pairs / 2]) / 2;
+    const double upper = select_rank(slopes, pairs, pairs / 2);
+    *per_second =
+        pairs % 2 == 1 ? upper : (select_rank(slopes, pairs, pairs / 2 - 1) + upper) / 2;
     return true;
 }
 

@@ -113,6 +113,38 @@ Test(retention_growth, is_negative_for_what_shrinks_and_zero_for_what_stays)
     cr_assert_eq(growth_of(values), 0);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const double left = *(const double *)a;
+    const double right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* With falls too small for a flush it is the median of all slopes, as sorting finds it. */
+Test(retention_growth, is_the_median_of_all_slopes)
+{
+    uint64_t random = 3;
+    for (size_t count = 2; count <= POINTS; count++) {
+        double seconds[POINTS];
+        double values[POINTS];
+        double slopes[POINTS * POINTS];
+        size_t pairs = 0;
+        for (size_t i = 0; i < count; i++) {
+            seconds[i] = (double)i + (double)(sample_random(&random) % 100) / 200;
+            values[i] = 1000 * (double)i + (double)(sample_random(&random) % 3) * 300;
+        }
+        for (size_t i = 0; i < count; i++) {
+            for (size_t j = i + 1; j < count; j++)
+                slopes[pairs++] = (values[j] - values[i]) / (seconds[j] - seconds[i]);
+        }
+        qsort(slopes, pairs, sizeof(slopes[0]), ascending);
+        const double median = (slopes[(pairs - 1) / 2] + slopes[pairs / 2]) / 2;
+        double per_second;
+        cr_assert(retention_growth(seconds, values, count, &per_second));
+        cr_assert_float_eq(per_second, median, 1e-6, "%zu points: %g, not %g", count, per_second, median);
+    }
+}
+
 Test(retention_growth, takes_two_points_in_time)
 {
     const double seconds[] = {0, 0, 1};
