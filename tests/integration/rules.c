@@ -313,3 +313,68 @@ Test(rules, a_broken_file_at_the_start_is_named_with_its_line_and_nothing_runs)
     free(config);
     scratch_remove(folder);
 }
+
+static bool explains(const json_t *answer, const void *context)
+{
+    const json_t *targets = json_object_get(answer, "targets");
+    const json_t *reads = json_object_get(json_array_get(targets, 0), "reads");
+    (void)context;
+    return json_array_size(targets) == 1 && json_array_size(reads) > 0;
+}
+
+Test(rules, the_api_tells_what_a_rule_that_did_not_fire_looked_at)
+{
+    char *folder = daemon_folder_new();
+    write_rule(folder, "silent",
+               "if target.heap_alloc_bytes > 2^60 or target:min('goroutines', '1m') > 1e9 then alert { message = 'no' } end");
+    struct scene scene = open_scene(folder);
+    json_t *answer = daemon_wait_for(&scene.daemon, "/v1/rules/silent?target=target", explains, NULL, SOON_MS);
+    const json_t *pair = json_array_get(json_object_get(answer, "targets"), 0);
+    cr_assert_str_eq(answer_text(pair, "outcome"), "quiet");
+    const char *const heap[] = {"read", "heap_alloc_bytes", NULL};
+    const json_t *read = answer_find(json_object_get(pair, "reads"), heap);
+    cr_assert_not_null(read);
+    cr_assert_gt(answer_number(read, "value"), 0);
+    json_decref(answer);
+    json_decref(http_json(scene.daemon.port, 404, "/v1/rules/nobody"));
+    json_decref(http_json(scene.daemon.port, 404, "/v1/rules/silent?target=nobody"));
+    close_scene(&scene);
+}
+
+static json_t *witness_of(const struct daemon *daemon)
+{
+    json_t *answer = daemon_wait_for(daemon, "/v1/alerts", answer_has, witness_fires, SOON_MS);
+    json_t *alert = json_deep_copy(answer_find(answer, witness_fires));
+    json_decref(answer);
+    cr_assert_not_null(alert);
+    return alert;
+}
+
+Test(rules, an_open_alert_survives_a_restart_of_the_daemon)
+{
+    struct scene scene = {.folder = scratch_new()};
+    const struct go_version newest = go_version_newest();
+    scene.program = go_program_start(&newest, "profile_target", NULL, scene.folder, "target.log", NULL);
+    char config[512];
+    (void)snprintf(config, sizeof(config),
+                   "return { sampling_interval_ms = 100, rules_dir = 'rules', state_dir = '%s/state',"
+                   " targets = { { name = 'target', pid = %d } } }",
+                   scene.folder, (int)scene.program.process.pid);
+    char *since[2];
+    for (int i = 0; i < 2; i++) {
+        char *folder = daemon_folder_new();
+        free(file_write(folder, "rules/witness.lua", witness));
+        scene.daemon = daemon_start(folder, config);
+        json_t *alert = witness_of(&scene.daemon);
+        since[i] = strdup(answer_text(alert, "since"));
+        cr_assert_eq(strlen(answer_text(alert, "fingerprint")), 16u);
+        json_decref(alert);
+        daemon_stop(&scene.daemon);
+    }
+    /* to the second: the file keeps times as doubles */
+    cr_assert_eq(strncmp(since[0], since[1], strlen("2026-11-23T05:00:00")), 0, "%s and %s", since[0], since[1]);
+    free(since[0]);
+    free(since[1]);
+    go_program_release(&scene.program);
+    scratch_remove(scene.folder);
+}
