@@ -168,7 +168,9 @@ static struct capture_settings capture_settings_of(const struct config *config)
     return (struct capture_settings){
         .automatic = config->profile_capture_enabled,
         .dir = config->profile_capture_dir,
-        .max_files = config->profile_capture_max_files,
+        .limits = {.max_files = config->profile_capture_max_files,
+                   .max_bytes = config->profile_capture_max_bytes,
+                   .max_age_ns = config->profile_capture_max_age_sec * CLOCK_NS_PER_S},
         .min_interval_ns = config->profile_capture_min_interval_sec * CLOCK_NS_PER_S,
         .on_severities = config->profile_capture_on_severities,
         .on_exit = config->profile_capture_on_exit,

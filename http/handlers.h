@@ -35,6 +35,10 @@ void handle_suggestions(struct request *request);
 void handle_alerts(struct request *request);
 void handle_rules(struct request *request);
 
+/* captures.c: answered by the capture thread */
+void handle_captures(struct request *request);
+void handle_capture(struct request *request);
+
 /* actions.c: answered from another thread */
 void handle_capture_heap(struct request *request);
 void handle_rules_reload(struct request *request);

@@ -4,13 +4,15 @@
 #include <strings.h>
 
 #include "core/base/config.h"
+#include "core/capture/capture_list.h"
 #include "core/store/board.h"
 #include "http/handlers.h"
 #include "http/loop.h"
 #include "http/reply.h"
 #include "http/request.h"
 
-enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_MAX = 10000 };
+enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_MAX = 10000,
+       CAPTURE_LIMIT = 100 };
 
 #define FINDING_PARAMS                                                                             \
     {                                                                                              \
@@ -27,6 +29,11 @@ enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_
         .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(SINCE) | PARAM_BIT(UNTIL) |    \
                    PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT),                                          \
         .limit_default = HISTORY_LIMIT, .limit_max = HISTORY_LIMIT_MAX                             \
+    }
+#define CAPTURES_PARAMS                                                                            \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(FORMAT),                       \
+        .limit_default = CAPTURE_LIMIT, .limit_max = CAPTURE_LIST_MAX                              \
     }
 #define ONLY_FORMAT                                                                                \
     {                                                                                              \
@@ -73,6 +80,8 @@ const struct route routes[] = {
     {"GET",  "/v1/rules/:id",               handle_rule,            ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Why a rule did or did not fire: what its last evaluations looked at, on one target or all"},
     {"POST", "/v1/rules/reload",            handle_rules_reload,    ROUTE_API, true,  ONLY_FORMAT,    "Loads the rules anew; 422 with FILE:LINE when one is broken, the old ones then stay"},
     {"POST", "/v1/capture/heap",            handle_capture_heap,    ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Keeps the heap profile of a target, or of every one with `target=all`, as a file"},
+    {"GET",  "/v1/captures",                handle_captures,        ROUTE_API, true,  CAPTURES_PARAMS, "Captured profiles, newest first, with the reason for each"},
+    {"GET",  "/v1/captures/:path",          handle_capture,         ROUTE_API, false, NOTHING,        "One of them, by the `name` in the list, for `go tool pprof`"},
     {"GET",  "/v1/stream",                  handle_stream,          ROUTE_API, false, {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(EVENTS)}, "Server-sent events: snapshots, findings, captures; `Last-Event-ID` resumes"},
     {"GET",  "/metrics",                    handle_metrics,         ROUTE_PROMETHEUS, false, NOTHING, "Prometheus text or OpenMetrics by `Accept`, all targets"},
     {"GET",  "/debug/pprof/",               handle_pprof_index,     ROUTE_PPROF, false, NOTHING,        "Index page with a link for each target and profile"},
@@ -151,6 +160,10 @@ static bool path_matches(const char *pattern, const char *path, size_t path_leng
     while (next_segment(&pattern_rest, &pattern_left, &want, &want_length)) {
         if (!next_segment(&path_rest, &path_left, &got, &got_length))
             return false;
+        if (want_length == 5 && memcmp(want, ":path", 5) == 0)
+            return query_decode(got, got_length + (path_left > 0 ? path_left + 1 : 0), false, id,
+                                ROUTE_ID_MAX_BYTES) &&
+                   id[0] != '\0';
         if (want_length == 3 && memcmp(want, ":id", 3) == 0) {
             if (!query_decode(got, got_length, false, id, ROUTE_ID_MAX_BYTES) || id[0] == '\0')
                 return false;

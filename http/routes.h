@@ -1,7 +1,8 @@
 /* routes.h - every path the daemon answers, in one table.
  *
  * The table answers requests, decides between 404 and 405, lists itself at GET /v1 and is what
- * docs/http-api.md is checked against.  ":id" matches one path segment. */
+ * docs/http-api.md is checked against.  ":id" matches one path segment, ":path" all
+ * that are left. */
 #ifndef GOPROFD_HTTP_ROUTES_H
 #define GOPROFD_HTTP_ROUTES_H
 

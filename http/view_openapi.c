@@ -114,23 +114,25 @@ static void write_parameter(struct json *json, enum param param, const struct qu
     json_end_object(json);
 }
 
-/* ":id" is "{id}" here. */
+/* ":id" is "{id}" here, ":path" is "{path}". */
 static void format_path(const char *path, char *out, size_t size)
 {
-    const char *mark = strstr(path, ":id");
+    const char *mark = strchr(path, ':');
+    const size_t name = mark == NULL ? 0 : strcspn(mark + 1, "/");
     if (mark == NULL)
         (void)snprintf(out, size, "%s", path);
     else
-        (void)snprintf(out, size, "%.*s{id}%s", (int)(mark - path), path, mark + 3);
+        (void)snprintf(out, size, "%.*s{%.*s}%s", (int)(mark - path), path, (int)name, mark + 1,
+                       mark + 1 + name);
 }
 
 static void write_parameters(struct json *json, const struct route *route)
 {
     json_key(json, "parameters");
     json_begin_array(json);
-    if (strstr(route->path, ":id") != NULL) {
+    if (strchr(route->path, ':') != NULL) {
         json_begin_object(json);
-        json_member_string(json, "name", "id");
+        json_member_string(json, "name", strstr(route->path, ":path") != NULL ? "path" : "id");
         json_member_string(json, "in", "path");
         json_member_bool(json, "required", true);
         json_key(json, "schema");

@@ -109,6 +109,8 @@ struct config {
     bool profile_capture_enabled;
     const char *profile_capture_dir;
     uint64_t profile_capture_max_files;
+    uint64_t profile_capture_max_bytes;
+    uint64_t profile_capture_max_age_sec;
     uint64_t profile_capture_min_interval_sec;
     unsigned profile_capture_on_severities;
     enum capture_on_exit profile_capture_on_exit;

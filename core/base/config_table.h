@@ -50,6 +50,8 @@ enum option_kind {
     X(profile_capture_enabled,          BOOL,           "false",          0,       0,             true,  true,  "Let alerts capture profiles on their own; manual captures are always possible") \
     X(profile_capture_dir,              PATH,           "./profiles",     0,       0,             true,  true,  "Where captured profiles are kept, one folder per target") \
     X(profile_capture_max_files,        COUNT,          "10",             1,       100000,        true,  true,  "Captured profiles kept per target; the oldest goes first") \
+    X(profile_capture_max_bytes,        BYTES,          "256MiB",         65536,   1099511627776, true,  false, "Bytes of captures kept per target; the oldest goes first") \
+    X(profile_capture_max_age_sec,      SECONDS,        "0",              0,       3153600000,    true,  false, "Captures older than this go when the next is written; 0: none go for their age") \
     X(profile_capture_min_interval_sec, SECONDS,        "60",             0,       604800,        true,  true,  "Least time between two automatic captures of a target") \
     X(profile_capture_on_severities,    SEVERITIES,     "critical",       0,       0,             true,  true,  "Severities of alerts that capture a profile") \
     X(profile_capture_on_exit,          ON_EXIT,        "oom",            0,       0,             true,  false, "Whose last profile is captured when its process ends, if profile_capture_enabled") \

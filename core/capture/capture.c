@@ -15,17 +15,17 @@
 #include "core/base/log.h"
 #include "core/base/mailbox.h"
 #include "core/capture/capture_cooldown.h"
+#include "core/capture/capture_encode.h"
 #include "core/capture/capture_file.h"
 #include "core/capture/capture_job.h"
-#include "core/capture/capture_sidecar.h"
-#include "core/pprof/profile_writer.h"
+#include "core/capture/capture_list.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
 #include "core/store/target_info.h"
 
 enum {
     CAPTURE_QUEUE_REQUESTS = 64,
-    CAPTURE_COMMENT_BYTES = 1024,
+    CAPTURE_ANSWER_MAX_BYTES = 256 << 20,
 };
 
 struct capturer {
@@ -98,8 +98,20 @@ static void count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
+static void refuse_query(const struct capture_query *query, enum error_code code, const char *text)
+{
+    struct error err;
+    error_set(&err, code, "%s", text);
+    query->answer(query->context, NULL, &err);
+}
+
 static void refuse_now(struct capture_job *job)
 {
+    if (job->query.answer != NULL) {
+        refuse_query(&job->query, ERROR_BUSY, "too many captures are waiting, or the daemon stops");
+        capture_job_free(job);
+        return;
+    }
     count(&board_counters(job->capturer->board)->captures_dropped);
     log_warn(log_msg("capture request dropped"),
              log_str("target", job->request.target_id ? job->request.target_id : "all"),
@@ -178,51 +190,12 @@ static void cooldown_key(const struct capture_request *request, const char *id, 
                    is_of_exit(request->reason) ? "/exit" : "");
 }
 
-static bool write_files(const struct outcome *outcome, const struct target_view *view,
-                        uint64_t now_realtime_ns, char path[CAPTURE_PATH_MAX_BYTES], size_t *bytes,
-                        struct error *err)
-{
-    const struct target_facts *facts = &view->info->facts;
-    struct buffer profile;
-    struct buffer sidecar;
-    char comment[CAPTURE_COMMENT_BYTES];
-    char when[CLOCK_RFC3339_BYTES];
-
-    buffer_init(&profile, PROFILE_WRITER_MAX_BYTES);
-    buffer_init(&sidecar, CAPTURE_SIDECAR_MAX_BYTES);
-    clock_format_rfc3339(now_realtime_ns, when);
-    (void)snprintf(comment, sizeof(comment), "goprofd %s: %s, pid %ld, captured %s (%s)",
-                   GOPROFD_VERSION, facts->id, (long)facts->pid, when,
-                   capture_reason_name(outcome->request->reason));
-    const char *const comments[] = {comment};
-
-    bool ok =
-        profile_write_gzip(view->profile, PROFILE_DEFAULT_INUSE_SPACE, comments, 1, &profile, err);
-    if (ok) {
-        capture_sidecar_write(outcome->request, view, now_realtime_ns, profile.length, &sidecar);
-        ok = !sidecar.failed ||
-             error_set(err, ERROR_LIMIT, "capture's JSON does not fit into %d bytes, or no memory",
-                       CAPTURE_SIDECAR_MAX_BYTES);
-    }
-    if (ok) {
-        const struct capture_content content = {.profile = profile.data,
-                                                .profile_bytes = profile.length,
-                                                .sidecar = sidecar.data,
-                                                .sidecar_bytes = sidecar.length};
-        ok = capture_file_write(outcome->dir, facts->id, &content, now_realtime_ns, path, err);
-    }
-    *bytes = profile.length;
-    buffer_release(&sidecar);
-    buffer_release(&profile);
-    return ok;
-}
-
 static void rotate(const struct outcome *outcome, const char *target_id, const char *path,
                    uint64_t now_realtime_ns)
 {
     struct error err = {0};
     size_t deleted = 0;
-    if (!capture_file_rotate(outcome->dir, target_id, outcome->settings.max_files, path,
+    if (!capture_file_rotate(outcome->dir, target_id, &outcome->settings.limits, path,
                              now_realtime_ns, &deleted, &err))
         log_warn(log_msg("old captures could not be deleted"), log_str("target", target_id),
                  log_str("error", err.message));
@@ -262,7 +235,7 @@ static bool capture_view(struct capturer *capturer, struct outcome *outcome,
     }
     char path[CAPTURE_PATH_MAX_BYTES];
     size_t bytes = 0;
-    const bool ok = write_files(outcome, view, realtime_ns, path, &bytes, err);
+    const bool ok = capture_encode(request, view, outcome->dir, realtime_ns, path, &bytes, err);
     if (automatic && !capture_cooldown_note(&capturer->cooldown, key, !ok, monotonic_ns))
         log_warn(log_msg("no memory to remember a capture's cooldown"), log_str("target", id));
     if (!ok) {
@@ -377,13 +350,36 @@ static void run(struct capturer *capturer, const struct capture_request *request
         free(outcome.paths[i]);
 }
 
+static void answer_query(struct capturer *capturer, const struct capture_query *query)
+{
+    struct outcome outcome = {.request = NULL};
+    struct error err = {0};
+    struct buffer content;
+    load_settings(capturer, &outcome);
+    buffer_init(&content, CAPTURE_ANSWER_MAX_BYTES);
+    bool ok = query->name != NULL
+                  ? capture_list_read(outcome.dir, query->name, &content, &err)
+                  : capture_list_write(outcome.dir, query->target_id, query->limit, &content, &err);
+    if (ok && content.failed)
+        ok = error_set(&err, ERROR_NO_MEMORY, "no memory for the answer");
+    if (ok) {
+        query->answer(query->context, &content, NULL);
+    } else {
+        buffer_release(&content);
+        query->answer(query->context, NULL, &err);
+    }
+}
+
 static void *thread_main(void *context)
 {
     struct capturer *capturer = context;
     struct message *message;
     while ((message = mailbox_take(capturer->requests, UINT64_MAX)) != NULL) {
         struct capture_job *job = (struct capture_job *)message;
-        run(capturer, &job->request);
+        if (job->query.answer != NULL)
+            answer_query(capturer, &job->query);
+        else
+            run(capturer, &job->request);
         capture_job_free(job);
         answer_refused(capturer, false);
     }
@@ -490,6 +486,15 @@ void capturer_request(struct capturer *capturer, const struct capture_request *r
         return;
     }
     (void)mailbox_post(capturer->requests, &job->message); /* a refused one is answered there */
+}
+
+void capturer_query(struct capturer *capturer, const struct capture_query *query)
+{
+    struct capture_job *job = capture_job_new_query(capturer, query);
+    if (job == NULL)
+        refuse_query(query, ERROR_NO_MEMORY, "no memory to ask about captures");
+    else
+        (void)mailbox_post(capturer->requests, &job->message);
 }
 
 void capturer_configure(struct capturer *capturer, const struct capture_settings *settings)

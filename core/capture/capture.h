@@ -13,9 +13,11 @@
 
 #include "core/base/error.h"
 #include "core/base/config.h"
+#include "core/capture/capture_file.h"
 #include "core/store/finding.h"
 
 struct board;
+struct buffer;
 struct capturer;
 struct target_view;
 
@@ -58,11 +60,23 @@ struct capture_request {
     void *context;
 };
 
+/* What is asked about captures that were written; answered on the capture thread, where a slow disk delays
+ * nobody else. */
+struct capture_query {
+    const char *name;      /* copied; the capture to read ("FOLDER/FILE"); NULL: list them */
+    const char *target_id; /* of a list: copied; NULL: all */
+    size_t limit;          /* of a list */
+    /* Called once: with the bytes (of the profile, or a JSON array), which it takes over; or with NULL and
+     * the reason.  On the capture thread, or within capturer_query() as for requests. */
+    void (*answer)(void *context, struct buffer *content, const struct error *err);
+    void *context;
+};
+
 struct capture_settings {
     bool automatic;            /* profile_capture_enabled: alerts may ask; manual always may */
     enum capture_on_exit on_exit;
     const char *dir;
-    uint64_t max_files;        /* per target; 0: no limit */
+    struct capture_limits limits; /* per target */
     uint64_t min_interval_ns;  /* cooldown per target, for automatic ones */
     unsigned on_severities;    /* 1 << enum severity */
 };
@@ -76,6 +90,8 @@ void capturer_free(struct capturer *capturer);
 
 /* Any thread.  Never waits. */
 void capturer_request(struct capturer *capturer, const struct capture_request *request);
+
+void capturer_query(struct capturer *capturer, const struct capture_query *query); /* likewise */
 
 /* Replaces the settings from the next request on (SIGHUP). */
 void capturer_configure(struct capturer *capturer, const struct capture_settings *settings);

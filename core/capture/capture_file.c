@@ -38,7 +38,7 @@ static const char *cure_of(int errno_value)
         return "; a file is in the way: move it or set profile_capture_dir";
     case ENOSPC:
     case EDQUOT:
-        return "; free some space or lower profile_capture_max_files";
+        return "; free some space or lower profile_capture_max_files or profile_capture_max_bytes";
     default:
         return "";
     }

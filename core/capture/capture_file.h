@@ -36,12 +36,19 @@ bool capture_file_write(const char *dir, const char *target_id,
                         const struct capture_content *content, uint64_t realtime_ns,
                         char path[CAPTURE_PATH_MAX_BYTES], struct error *err) GOPROFD_MUST_CHECK;
 
-/* Deletes the oldest captures (profile and sidecar together) of [target_id] until [max_files]
- * are left (0: keeps all), except the one at [keep_path] (may be NULL), and the temporary files
+/* What one target may keep; 0: no limit. */
+struct capture_limits {
+    uint64_t max_files; /* profiles */
+    uint64_t max_bytes; /* profiles and sidecars together */
+    uint64_t max_age_ns;
+};
+
+/* Deletes the oldest captures (profile and sidecar together) of [target_id] until what is left keeps
+ * within [limits], except the one at [keep_path] (may be NULL), and the temporary files
  * that a crash left more than an hour before [now_realtime_ns].  *[deleted] gets the number of
  * profiles that went. */
-bool capture_file_rotate(const char *dir, const char *target_id, uint64_t max_files,
-                         const char *keep_path, uint64_t now_realtime_ns, size_t *deleted,
-                         struct error *err) GOPROFD_MUST_CHECK;
+bool capture_file_rotate(const char *dir, const char *target_id,
+                         const struct capture_limits *limits, const char *keep_path,
+                         uint64_t now_realtime_ns, size_t *deleted, struct error *err) GOPROFD_MUST_CHECK;
 
 #endif

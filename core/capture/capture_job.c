@@ -66,3 +66,18 @@ struct capture_job *capture_job_new(struct capturer *capturer,
     capture_job_free(job);
     return NULL;
 }
+
+struct capture_job *capture_job_new_query(struct capturer *capturer,
+                                          const struct capture_query *query)
+{
+    struct capture_job *job = calloc(1, sizeof(*job));
+    if (job == NULL)
+        return NULL;
+    job->capturer = capturer;
+    job->query = *query;
+    if (copy_text(&job->target_id, &job->query.target_id, CAPTURE_TARGET_ID_MAX_BYTES + 1) &&
+        copy_text(&job->text, &job->query.name, JOB_NAME_MAX_BYTES))
+        return job;
+    capture_job_free(job);
+    return NULL;
+}

@@ -12,7 +12,8 @@ struct capture_job {
     struct message message; /* first: what the mailbox sees */
     struct capturer *capturer;
     struct capture_job *next_refused;
-    struct capture_request request; /* its texts are the copies below */
+    struct capture_query query;     /* answer NULL: it is a request */
+    struct capture_request request; /* its texts are the copies below, as the query's are */
     struct target_view view;        /* a hold on each; what request.view points to, if anything */
     char *target_id;
     char *rule;
@@ -23,6 +24,8 @@ struct capture_job {
 /* NULL without memory. */
 struct capture_job *capture_job_new(struct capturer *capturer,
                                     const struct capture_request *request);
+struct capture_job *capture_job_new_query(struct capturer *capturer,
+                                          const struct capture_query *query);
 void capture_job_free(struct capture_job *job);
 
 #endif

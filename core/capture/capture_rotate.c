@@ -20,16 +20,22 @@ enum {
     TMP_STALE_SECONDS = 3600, /* no write takes this long */
 };
 
+struct scanned {
+    struct capture_name name;
+    uint64_t bytes;
+};
+
 struct scan {
     int folder_fd; /* borrowed */
     uint64_t now_realtime_ns;
-    struct capture_name *files;
+    struct scanned *files;
     size_t count;
     size_t capacity;
     size_t profiles;
+    uint64_t bytes;
 };
 
-static bool scan_add(struct scan *scan, const struct capture_name *name, struct error *err)
+static bool scan_add(struct scan *scan, const struct scanned *file, struct error *err)
 {
     if (scan->count == SCAN_FILES_MAX)
         return error_set(err, ERROR_LIMIT,
@@ -37,14 +43,15 @@ static bool scan_add(struct scan *scan, const struct capture_name *name, struct 
                          SCAN_FILES_MAX);
     if (scan->count == scan->capacity) {
         const size_t wanted = scan->capacity == 0 ? SCAN_FIRST_FILES : scan->capacity * 2;
-        struct capture_name *grown = realloc(scan->files, wanted * sizeof(*grown));
+        struct scanned *grown = realloc(scan->files, wanted * sizeof(*grown));
         if (grown == NULL)
             return error_set(err, ERROR_NO_MEMORY, "no memory to rotate captures");
         scan->files = grown;
         scan->capacity = wanted;
     }
-    scan->files[scan->count++] = *name;
-    if (name->kind == CAPTURE_FILE_PROFILE)
+    scan->files[scan->count++] = *file;
+    scan->bytes += file->bytes;
+    if (file->name.kind == CAPTURE_FILE_PROFILE)
         scan->profiles++;
     return true;
 }
@@ -72,16 +79,17 @@ static void drop_if_stale(const struct scan *scan, const char *name, const struc
 
 static bool scan_entry(struct scan *scan, const char *text, struct error *err)
 {
-    struct capture_name name;
+    struct scanned file = {.bytes = 0};
     struct stat status;
-    const bool ours = capture_name_parse(text, &name);
+    const bool ours = capture_name_parse(text, &file.name);
     if (!ours && !is_temporary_name(text))
         return true;
     if (fstatat(scan->folder_fd, text, &status, AT_SYMLINK_NOFOLLOW) == -1 ||
         !S_ISREG(status.st_mode))
         return true; /* gone meanwhile, or a link or folder that borrows our name */
+    file.bytes = (uint64_t)status.st_size;
     if (ours)
-        return scan_add(scan, &name, err);
+        return scan_add(scan, &file, err);
     drop_if_stale(scan, text, &status);
     return true;
 }
@@ -110,8 +118,8 @@ static bool scan_folder(struct scan *scan, struct error *err)
 
 static int oldest_first(const void *a, const void *b)
 {
-    const struct capture_name *left = a;
-    const struct capture_name *right = b;
+    const struct capture_name *left = &((const struct scanned *)a)->name;
+    const struct capture_name *right = &((const struct scanned *)b)->name;
     const int order = capture_name_compare(left, right);
     /* the profile goes before its sidecar, so that none is ever seen without its reason */
     return order != 0 ? order : (int)left->kind - (int)right->kind;
@@ -127,31 +135,48 @@ static bool delete_file(const struct scan *scan, const struct capture_name *name
     return true;
 }
 
-/* Walks from the oldest until enough profiles went; sidecars on the way go along, also those
- * whose profile is no more. */
-static bool delete_oldest(const struct scan *scan, uint64_t max_files,
+/* Whether [file] has to go, with [profiles] and [bytes] left. */
+static bool is_too_much(const struct capture_limits *limits, const struct capture_name *oldest_kept,
+                        const struct capture_name *file, size_t profiles, uint64_t bytes)
+{
+    return (limits->max_files > 0 && profiles > limits->max_files) ||
+           (limits->max_bytes > 0 && bytes > limits->max_bytes) ||
+           (limits->max_age_ns > 0 && capture_name_compare(file, oldest_kept) < 0);
+}
+
+/* Walks from the oldest until what is left is within the limits; sidecars on the way go along, also
+ * those whose profile is no more. */
+static bool delete_oldest(struct scan *scan, const struct capture_limits *limits,
                           const struct capture_name *keep, size_t *deleted, struct error *err)
 {
     const struct capture_name *last_deleted = NULL;
+    struct capture_name oldest_kept;
+    capture_name_set(&oldest_kept,
+                     scan->now_realtime_ns > limits->max_age_ns
+                         ? scan->now_realtime_ns - limits->max_age_ns
+                         : 0,
+                     1);
     for (size_t i = 0; i < scan->count; i++) {
-        const struct capture_name *file = &scan->files[i];
-        const bool paired = last_deleted != NULL && capture_name_compare(last_deleted, file) == 0;
-        if (!paired && scan->profiles - *deleted <= max_files)
+        const struct capture_name *name = &scan->files[i].name;
+        const bool paired = last_deleted != NULL && capture_name_compare(last_deleted, name) == 0;
+        if (!paired && !is_too_much(limits, &oldest_kept, name, scan->profiles, scan->bytes))
             break;
-        if (keep != NULL && capture_name_compare(keep, file) == 0)
+        if (keep != NULL && capture_name_compare(keep, name) == 0)
             continue;
-        if (!delete_file(scan, file, err))
+        if (!delete_file(scan, name, err))
             return false;
-        if (file->kind == CAPTURE_FILE_PROFILE) {
-            last_deleted = file;
+        scan->bytes -= scan->files[i].bytes;
+        if (name->kind == CAPTURE_FILE_PROFILE) {
+            last_deleted = name;
+            scan->profiles--;
             ++*deleted;
         }
     }
     return true;
 }
 
-static bool rotate_folder(struct scan *scan, uint64_t max_files, const char *keep_path,
-                          size_t *deleted, struct error *err)
+static bool rotate_folder(struct scan *scan, const struct capture_limits *limits,
+                          const char *keep_path, size_t *deleted, struct error *err)
 {
     struct capture_name keep;
     const char *slash = keep_path == NULL ? NULL : strrchr(keep_path, '/');
@@ -159,17 +184,18 @@ static bool rotate_folder(struct scan *scan, uint64_t max_files, const char *kee
         keep_path != NULL && capture_name_parse(slash ? slash + 1 : keep_path, &keep);
 
     bool ok = scan_folder(scan, err);
-    if (ok && max_files > 0 && scan->profiles > max_files) {
-        qsort(scan->files, scan->count, sizeof(*scan->files), oldest_first);
-        ok = delete_oldest(scan, max_files, keeps ? &keep : NULL, deleted, err);
+    if (ok) {
+        if (scan->count > 0)
+            qsort(scan->files, scan->count, sizeof(*scan->files), oldest_first);
+        ok = delete_oldest(scan, limits, keeps ? &keep : NULL, deleted, err);
     }
     free(scan->files);
     return ok;
 }
 
-bool capture_file_rotate(const char *dir, const char *target_id, uint64_t max_files,
-                         const char *keep_path, uint64_t now_realtime_ns, size_t *deleted,
-                         struct error *err)
+bool capture_file_rotate(const char *dir, const char *target_id,
+                         const struct capture_limits *limits, const char *keep_path,
+                         uint64_t now_realtime_ns, size_t *deleted, struct error *err)
 {
     char folder[CAPTURE_FOLDER_MAX_BYTES];
     capture_name_folder(target_id, folder);
@@ -186,7 +212,7 @@ bool capture_file_rotate(const char *dir, const char *target_id, uint64_t max_fi
     if (scan.folder_fd == -1)
         return error_set(err, ERROR_SYSTEM, "open folder %s/%s: %s", dir, folder,
                          error_errno_text(why));
-    const bool ok = rotate_folder(&scan, max_files, keep_path, deleted, err);
+    const bool ok = rotate_folder(&scan, limits, keep_path, deleted, err);
     (void)close(scan.folder_fd);
     return ok || error_wrap(err, "folder %s/%s", dir, folder);
 }

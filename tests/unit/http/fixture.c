@@ -283,7 +283,7 @@ void fixture_init(struct fixture *fixture)
     fixture->config = config_new();
     cr_assert_not_null(fixture->config);
     fixture->config->metrics_listen_addr = "127.0.0.1:0";
-    const struct capture_settings settings = {.dir = fixture->dir, .max_files = 10};
+    const struct capture_settings settings = {.dir = fixture->dir, .limits.max_files = 10};
     fixture->capturer = capturer_new(&settings, fixture->board, &err);
     cr_assert_not_null(fixture->capturer, "%s", err.message);
     fixture->wiring = (struct server_wiring){

@@ -629,3 +629,36 @@ Test(server, lets_any_page_read_but_none_post_with_a_star)
     cr_assert_eq(answer.status, 403);
     answer_release(&answer);
 }
+
+/* ---- captures ---- */
+
+Test(server, lists_captures_and_gives_them_back)
+{
+    fixture_start(&fixture);
+    expect("/v1/captures", 200, "[]");
+    struct answer taken = fixture_call(
+        &fixture, &(struct call){.method = "POST", .path = "/v1/capture/heap?target=demo"});
+    cr_assert_eq(taken.status, 200);
+    answer_release(&taken);
+    struct answer list = fixture_get(&fixture, "/v1/captures?target=demo");
+    cr_assert_eq(list.status, 200);
+    cr_assert_not_null(strstr(list.body, "\"reason\":\"manual\""), "%s", list.body);
+    cr_assert_not_null(strstr(list.body, "\"target\":\"demo\""), "%s", list.body);
+    const char *name = strstr(list.body, "\"name\":\"");
+    cr_assert_not_null(name);
+    char path[256];
+    (void)snprintf(path, sizeof(path), "/v1/captures/%.*s", (int)strcspn(name + 8, "\""), name + 8);
+    struct answer profile = fixture_get(&fixture, path);
+    cr_assert_eq(profile.status, 200);
+    cr_assert_eq(memcmp(profile.body, "\x1F\x8B", 2), 0, "gzip");
+    char value[128];
+    cr_assert(answer_header(&profile, "content-disposition", value, sizeof(value)));
+    cr_assert_not_null(strstr(value, "filename=\"heap-"), "%s", value);
+    answer_release(&profile);
+    answer_release(&list);
+    expect("/v1/captures?target=api", 200, "[]");
+    expect("/v1/captures/demo/heap-20200101-000000Z.pb.gz", 404, "GET /v1/captures lists them");
+    expect("/v1/captures/..%2F..%2Fetc/passwd", 404, "no capture");
+    expect("/v1/captures/demo", 404, "no capture");
+    expect("/v1/captures?limit=1001", 400, "parameter limit");
+}

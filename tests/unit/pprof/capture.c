@@ -100,7 +100,7 @@ static void scene_init(struct scene *scene)
     cr_assert(board_publish(scene->board, views, 3, 1, &err), "%s", err.message);
     scene->settings = (struct capture_settings){.automatic = true,
                                                 .dir = scene->dir.path,
-                                                .max_files = 10,
+                                                .limits.max_files = 10,
                                                 .min_interval_ns = 3600 * CLOCK_NS_PER_S,
                                                 .on_severities = 1U << SEVERITY_CRITICAL};
     scene->capturer = capturer_new(&scene->settings, scene->board, &err);
@@ -373,7 +373,7 @@ Test(capture, rotates_each_target_for_itself)
     struct scene scene;
     struct answer answer;
     scene_start(&scene);
-    scene.settings.max_files = 2;
+    scene.settings.limits.max_files = 2;
     capturer_configure(scene.capturer, &scene.settings);
     for (int i = 0; i < 5; i++)
         ask(&scene, (struct capture_request){.target_id = "demo", .reason = CAPTURE_MANUAL},

@@ -147,7 +147,7 @@ Test(capture_file, does_not_follow_a_link_in_place_of_a_targets_folder)
 
     cr_assert_not(capture_file_write(dir.path, "demo", &content, AT_NS, path, &err));
     cr_assert_not_null(strstr(err.message, "/demo"), "%s", err.message);
-    cr_assert_not(capture_file_rotate(dir.path, "demo", 1, NULL, AT_NS, &deleted, &err));
+    cr_assert_not(capture_file_rotate(dir.path, "demo", &(struct capture_limits){.max_files = 1}, NULL, AT_NS, &deleted, &err));
     cr_assert_eq(temp_dir_count(&elsewhere, "."), 1);
     temp_dir_release(&elsewhere);
     temp_dir_release(&dir);
@@ -192,14 +192,64 @@ Test(capture_file, leaves_no_half_file_when_the_disk_is_full)
 
 /* ---- rotation ---- */
 
-static void rotate(const struct temp_dir *dir, uint64_t max_files, const char *keep,
-                   size_t expected_deleted)
+static void rotate_by(const struct temp_dir *dir, const struct capture_limits *limits,
+                      const char *keep, uint64_t now_ns, size_t expected_deleted)
 {
     struct error err = {0};
     size_t deleted = 0;
-    cr_assert(capture_file_rotate(dir->path, "demo", max_files, keep, AT_NS, &deleted, &err), "%s",
+    cr_assert(capture_file_rotate(dir->path, "demo", limits, keep, now_ns, &deleted, &err), "%s",
               err.message);
     cr_assert_eq(deleted, expected_deleted, "%zu deleted", deleted);
+}
+
+static void rotate(const struct temp_dir *dir, uint64_t max_files, const char *keep,
+                   size_t expected_deleted)
+{
+    const struct capture_limits limits = {.max_files = max_files};
+    rotate_by(dir, &limits, keep, AT_NS, expected_deleted);
+}
+
+/* Five captures, a second apart. */
+static void write_five(const struct temp_dir *dir, char path[CAPTURE_PATH_MAX_BYTES])
+{
+    for (uint64_t i = 0; i < 5; i++)
+        write_one(dir->path, "demo", AT_NS + i * CLOCK_NS_PER_S, path);
+}
+
+Test(capture_rotate, deletes_what_is_too_old)
+{
+    struct temp_dir dir;
+    char path[CAPTURE_PATH_MAX_BYTES];
+    temp_dir_init(&dir);
+    write_five(&dir, path);
+    const struct capture_limits limits = {.max_age_ns = 10 * CLOCK_NS_PER_S};
+    rotate_by(&dir, &limits, path, AT_NS + 10 * CLOCK_NS_PER_S, 0);
+    rotate_by(&dir, &limits, path, AT_NS + 12 * CLOCK_NS_PER_S, 2);
+    cr_assert_eq(temp_dir_count(&dir, "demo"), 6);
+    cr_assert(temp_dir_has(&dir, "demo/heap-20261123-004734Z.pb.gz"));
+    rotate_by(&dir, &limits, path, AT_NS + 1000 * CLOCK_NS_PER_S, 2);
+    cr_assert(temp_dir_has(&dir, "demo/heap-20261123-004736Z.pb.gz"), "the newest stays");
+    temp_dir_release(&dir);
+}
+
+Test(capture_rotate, deletes_what_is_too_much)
+{
+    struct temp_dir dir;
+    char path[CAPTURE_PATH_MAX_BYTES];
+    struct stat profile;
+    struct stat sidecar;
+    char name[TEMP_PATH_BYTES];
+    temp_dir_init(&dir);
+    write_five(&dir, path);
+    cr_assert_eq(stat(path, &profile), 0);
+    cr_assert_eq(stat(temp_dir_path(&dir, "demo/heap-20261123-004736Z.json", name), &sidecar), 0);
+    const uint64_t pair_bytes = (uint64_t)profile.st_size + (uint64_t)sidecar.st_size;
+    const struct capture_limits all = {.max_bytes = 5 * pair_bytes};
+    const struct capture_limits two = {.max_bytes = 3 * pair_bytes - 1};
+    rotate_by(&dir, &all, path, AT_NS, 0);
+    rotate_by(&dir, &two, path, AT_NS, 3);
+    cr_assert_eq(temp_dir_count(&dir, "demo"), 4);
+    temp_dir_release(&dir);
 }
 
 Test(capture_rotate, deletes_the_oldest_profiles_with_their_sidecars)
@@ -305,12 +355,13 @@ Test(capture_rotate, cleans_up_temporary_files_an_hour_after_a_crash)
     struct error err = {0};
     size_t deleted = 0;
     const uint64_t now_ns = clock_realtime_ns(); /* compared with the file's own time */
+    const struct capture_limits nine = {.max_files = 9};
     temp_dir_init(&dir);
     write_one(dir.path, "demo", AT_NS, path);
     temp_dir_put(&dir, "demo/.goprofd-4711-0.tmp", "half");
-    cr_assert(capture_file_rotate(dir.path, "demo", 9, path, now_ns, &deleted, &err));
+    cr_assert(capture_file_rotate(dir.path, "demo", &nine, path, now_ns, &deleted, &err));
     cr_assert(temp_dir_has(&dir, "demo/.goprofd-4711-0.tmp"), "may still be in use");
-    cr_assert(capture_file_rotate(dir.path, "demo", 9, path, now_ns + 3700 * CLOCK_NS_PER_S,
+    cr_assert(capture_file_rotate(dir.path, "demo", &nine, path, now_ns + 3700 * CLOCK_NS_PER_S,
                                   &deleted, &err));
     cr_assert_not(temp_dir_has(&dir, "demo/.goprofd-4711-0.tmp"));
     cr_assert_eq(temp_dir_count(&dir, "demo"), 2);

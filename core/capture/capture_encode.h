@@ -1,0 +1,21 @@
+/* capture_encode.h - a profile with its reason becomes two files.
+ *
+ * Used by capture.c on the capture thread; whether the capture is wanted was decided before. */
+#ifndef GOPROFD_CAPTURE_CAPTURE_ENCODE_H
+#define GOPROFD_CAPTURE_CAPTURE_ENCODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/capture/capture_file.h"
+
+struct capture_request;
+struct target_view;
+
+/* Writes the profile of [view] below [dir]; [path] gets the file's path, *[bytes] its size. */
+bool capture_encode(const struct capture_request *request, const struct target_view *view,
+                    const char *dir, uint64_t now_realtime_ns, char path[CAPTURE_PATH_MAX_BYTES],
+                    size_t *bytes, struct error *err) GOPROFD_MUST_CHECK;
+
+#endif
