@@ -196,6 +196,99 @@ ParameterizedTest(struct go_version *version, profile_equality,
     fprintf(stderr, "profile equality, stripped, holds for go%s\n", version->name);
 }
 
+/* The modes that Go programs ship in, as go_programs.sh builds them, and ways to start one. */
+struct build_mode {
+    const char *name;
+    const char *launcher; /* in front of the program; NULL: none.  "c-host": of this version */
+    const char *program;  /* of this version */
+    bool is_library;      /* then the C program's own mapping comes first in the program's profile */
+};
+
+static const char loader[] = "/lib64/ld-linux-x86-64.so.2";
+
+static const struct build_mode build_modes[] = {
+    {.name = "default", .program = "profile_target"},
+    {.name = "-s -w", .program = "profile_target_stripped"},
+    {.name = "static", .program = "modes/static"},
+    {.name = "-trimpath", .program = "modes/trimpath"},
+    {.name = "strip(1)", .program = "modes/strip"},
+    {.name = "no section headers", .program = "modes/no-sections"},
+    {.name = "PIE", .program = "modes/pie"},
+    {.name = "cgo, dynamic", .program = "modes/cgo"},
+    {.name = "cgo, dynamic, strip(1)", .program = "modes/cgo-strip"},
+    {.name = "cgo, PIE, -s -w", .program = "modes/cgo-pie-s-w"},
+    {.name = "through ld.so", .launcher = loader, .program = "modes/cgo"},
+    {.name = "through ld.so, strip(1)", .launcher = loader, .program = "modes/cgo-strip"},
+    {.name = "c-shared", .launcher = "c-host", .program = "modes/library.so", .is_library = true},
+    {.name = "c-shared, strip(1)",
+     .launcher = "c-host",
+     .program = "modes/library-stripped.so",
+     .is_library = true},
+};
+
+enum { BUILD_MODES = sizeof(build_modes) / sizeof(build_modes[0]), START_TIMEOUT_MS = 60000 };
+
+static struct go_program start_in_mode(const struct go_version *version,
+                                       const struct build_mode *mode, const char *folder)
+{
+    const struct process_options options = {.environment = no_background_gc};
+    char *program = go_program_path(version, mode->program);
+    char *launcher = mode->launcher == NULL        ? NULL
+                     : mode->launcher[0] == '/' ? strdup(mode->launcher)
+                                                   : go_program_path(version, mode->launcher);
+    const char *const launched[] = {launcher, program, NULL};
+    char log_name[32]; /* of its own: the line with the port is not to be another's */
+    (void)snprintf(log_name, sizeof(log_name), "mode-%td.log", mode - build_modes);
+    char *log_path = path_join(folder, log_name);
+    struct go_program started = {
+        .process = process_start(launched + (launcher == NULL), log_path, &options)};
+    char *address = process_wait_for(&started.process, "listening", START_TIMEOUT_MS);
+    const char *colon = strrchr(address, ':');
+    cr_assert_not_null(colon, "no port in '%s'", address);
+    started.port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    free(address);
+    free(log_path);
+    free(launcher);
+    free(program);
+    return started;
+}
+
+static void compare_in_mode(const struct go_version *version, const struct go_version *judge,
+                            const struct build_mode *mode, const char *folder)
+{
+    struct go_program program = start_in_mode(version, mode, folder);
+    http_touch(program.port, "/gc");
+    http_touch(program.port, "/alloc?kept=0");
+    http_touch(program.port, "/gc?n=2");
+    struct raw_profile ours = read_with_command(judge, &program, folder);
+    struct raw_profile own = read_own(judge, &program, folder, "own.pb.gz");
+    cr_assert_gt(own.count, 20, "%s: too few samples (%zu) to prove anything", mode->name, own.count);
+    if (mode->is_library) {
+        free(own.mapping);
+        own.mapping = strdup(ours.mapping);
+    }
+    assert_equal(&ours, &own, version);
+    fprintf(stderr, "equal: go%-8s %-24s %zu samples\n", version->name, mode->name, ours.count);
+    raw_profile_release(&ours);
+    raw_profile_release(&own);
+    go_program_release(&program);
+}
+
+ParameterizedTestParameters(profile_equality, equals_it_in_every_build_mode)
+{
+    return every_go_version();
+}
+
+/* The listing that this prints is the matrix, version x build mode. */
+ParameterizedTest(struct go_version *version, profile_equality, equals_it_in_every_build_mode)
+{
+    const struct go_version judge = go_version_newest();
+    char *folder = scratch_new();
+    for (size_t i = 0; i < BUILD_MODES; i++)
+        compare_in_mode(version, &judge, &build_modes[i], folder);
+    scratch_remove(folder);
+}
+
 /* The comparison itself: it must see a single sample that is not the same. */
 Test(profile_equality, a_profile_that_changed_is_seen_to_differ)
 {

@@ -13,6 +13,24 @@ folder=${1:?usage: go_programs.sh FOLDER}
 . "$root/cmake/bootstrap.sh"
 bootstrap_go_environment "$root/build"
 
+# build_modes GO OUTPUT-FOLDER: the program of the equality tests in each mode that Go programs ship in.
+build_modes() {
+    mkdir -p "$2"
+    CGO_ENABLED=0 "$1" build -o "$2/static" .
+    CGO_ENABLED=0 "$1" build -trimpath -o "$2/trimpath" .
+    CGO_ENABLED=0 "$1" build -buildmode=pie -o "$2/pie" .
+    CGO_ENABLED=1 "$1" build -buildmode=pie -ldflags='-s -w -linkmode=external' -o "$2/cgo-pie-s-w" .
+    CGO_ENABLED=1 "$1" build -ldflags=-linkmode=external -o "$2/cgo" .
+    CGO_ENABLED=1 "$1" build -tags=as_library -buildmode=c-shared -o "$2/library.so" .
+    strip -o "$2/library-stripped.so" "$2/library.so"
+    strip -o "$2/strip" "$2/static"
+    strip -o "$2/cgo-strip" "$2/cgo"
+    # Without section headers: e_shoff, then e_shentsize, e_shnum, e_shstrndx.
+    cp "$2/strip" "$2/no-sections"
+    printf '\0\0\0\0\0\0\0\0' | dd of="$2/no-sections" bs=1 seek=40 conv=notrunc status=none
+    printf '\0\0\0\0\0\0' | dd of="$2/no-sections" bs=1 seek=58 conv=notrunc status=none
+}
+
 mkdir -p "$folder"
 folder=$(CDPATH='' cd -- "$folder" && pwd)
 # Several test runs may share the folder.
@@ -33,6 +51,7 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         cd "$root/tests/fixtures/go/profile_target"
         "$go" build -o "$folder/$version/profile_target" .
         "$go" build -ldflags='-s -w' -o "$folder/$version/profile_target_stripped" .
+        build_modes "$go" "$folder/$version/modes"
     )
     (
         cd "$root/tests/fixtures/go/goroutine_target"
