@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "core/base/clock.h"
 #include "core/base/config.h"
 #include "core/store/board.h"
 #include "core/store/fields.h"
@@ -33,6 +34,7 @@ struct test_world {
     struct test_site *site[TEST_WORLD_SITES_MAX];
     uint64_t cycle;
     const struct profile *profile;
+    uint64_t retention_window_ns;
     size_t captures;
 };
 
@@ -58,6 +60,7 @@ struct test_world *test_world_new(struct rule *rule, const struct config *config
     world->facts.start_realtime_ns =
         age_s < 0 ? 0 : TEST_WORLD_START_NS - (uint64_t)(age_s * 1e9);
     world->interval_ns = interval_ns;
+    world->retention_window_ns = config->retention_window_sec * CLOCK_NS_PER_S;
     world->generation = 1;
     world->board = board_new(RING_SNAPSHOTS);
     world->sites = site_table_new();
@@ -199,6 +202,7 @@ void test_world_set_site(struct test_world *world, size_t site, double inuse_byt
 
 static bool take_profile(struct test_world *world, uint64_t now_ns)
 {
+    site_table_begin_read(world->sites, now_ns, world->retention_window_ns);
     struct profile *profile = profile_begin(world->sites, world->site_count + 1);
     if (profile == NULL)
         return false;
