@@ -63,6 +63,7 @@ static void collect_labels(struct labels *labels, const struct finding *finding,
     add_label(labels, "id", finding->id);
     add_label(labels, "type", finding->type_name);
     add_label(labels, "tag", finding->tag);
+    add_label(labels, "group", finding->group);
     for (size_t i = 0; i < finding->label_count; i++)
         add_label(labels, finding->labels[i].key, finding->labels[i].value);
 }

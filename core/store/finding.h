@@ -37,7 +37,7 @@ struct finding {
     enum finding_kind kind;
     enum finding_state state;
     enum severity severity;
-    const char *id; /* "TARGET/RULE/..." unique among open findings, stable while it holds */
+    const char *id; /* "TARGET/RULE/...", stable while it holds; with the labels it is unique */
     const char *rule;
     const char *target; /* target id */
     const char *message;
