@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/goproc/alloc_type.h"
 #include "core/goproc/call_target.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/pclntab.h"
@@ -37,6 +38,7 @@ struct call_stacks {
     const struct go_layout *layout;
     const struct elf_file *code; /* NULL: calls are not decoded */
     uint64_t code_bias;
+    struct alloc_types *types; /* NULL: types stay unknown */
     struct known_pc *slots;
     size_t slot_count; /* a power of two */
     size_t used;
@@ -68,6 +70,7 @@ void call_stacks_free(struct call_stacks *stacks)
 {
     if (stacks == NULL)
         return;
+    alloc_types_free(stacks->types);
     free(stacks->slots);
     free(stacks);
 }
@@ -77,6 +80,12 @@ void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file 
 {
     stacks->code = elf;
     stacks->code_bias = bias;
+}
+
+bool call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_types_source *source)
+{
+    stacks->types = alloc_types_new(source);
+    return stacks->types != NULL;
 }
 
 /* The cache of pcs. */
@@ -174,7 +183,8 @@ static const char *decode_allocator(struct call_stacks *stacks, uint64_t pc)
 
     if (!call_target_before(stacks->code, stacks->code_bias, pc, &target) ||
         !pclntab_frame_at(stacks->table, target, &called) || called.entry != target ||
-        !has_prefix(&called.function, "runtime."))
+        (!has_prefix(&called.function, "runtime.") &&
+         !has_prefix(&called.function, "internal/bytealg.MakeNoZero")))
         return NULL;
     return site_table_string(stacks->sites, called.function.text, called.function.length);
 }
@@ -191,6 +201,58 @@ static const char *allocator_before(struct call_stacks *stacks, uint64_t pc)
         slot->call_decoded = true;
     }
     return slot->allocator;
+}
+
+/* Types. */
+
+/* The first logical frame of the machine frame that known[at] belongs to. */
+static size_t machine_frame_start(const struct call_stacks *stacks, size_t at)
+{
+    while (at > 0 && stacks->known[at - 1].inlined &&
+           stacks->known[at - 1].entry == stacks->known[at].entry)
+        at--;
+    return at;
+}
+
+/* The machine frames from known[at] on, which starts one. */
+static size_t machine_frames(const struct call_stacks *stacks, size_t at, size_t count,
+                             struct alloc_frame frames[ALLOC_TYPE_CALLERS_MAX])
+{
+    size_t found = 0;
+
+    while (at < count && found < ALLOC_TYPE_CALLERS_MAX) {
+        frames[found++] = (struct alloc_frame){stacks->known[at].pc, stacks->known[at].entry};
+        while (at < count && stacks->known[at].inlined)
+            at++;
+        at++;
+    }
+    return found;
+}
+
+/* What the outermost call of an allocating runtime function says that it allocates: [name], or NULL.  The
+ * first [hidden] of known[0..count) are frames of the runtime. */
+static const char *allocated_type(struct call_stacks *stacks, size_t hidden, size_t count,
+                                  uint64_t object_bytes, char name[ALLOC_TYPE_NAME_BYTES])
+{
+    struct alloc_frame frames[ALLOC_TYPE_CALLERS_MAX];
+    size_t at = hidden < count ? hidden : count;
+
+    if (stacks->types == NULL || count == 0)
+        return NULL;
+    if (at == count)
+        at--;
+    for (;;) {
+        at = machine_frame_start(stacks, at);
+        const char *called = allocator_before(stacks, stacks->known[at].pc);
+        if (called != NULL && alloc_types_knows(called))
+            return alloc_types_find(stacks->types, called, frames,
+                                    machine_frames(stacks, at, count, frames), object_bytes, name)
+                       ? name
+                       : NULL;
+        if (at == 0)
+            return NULL;
+        at--;
+    }
 }
 
 /* Frames. */
@@ -347,6 +409,7 @@ const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *p
 
     size_t hidden = 0;
     const char *allocator = NULL;
+    char type_name[ALLOC_TYPE_NAME_BYTES];
     if (count > 0 && !stacks->known[0].is_runtime)
         allocator = allocator_before(stacks, stacks->pcs[0]);
     if (allocator != NULL)
@@ -372,6 +435,8 @@ const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *p
         &(struct site_facts){.frames = stacks->frames,
                               .frame_count = total,
                               .hidden_count = hidden,
-                              .object_bytes = object_bytes},
+                              .object_bytes = object_bytes,
+                              .type_name = allocated_type(stacks, hidden_pcs, count,
+                                                          object_bytes, type_name)},
         err);
 }

@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 
+struct alloc_types_source;
 struct call_stacks;
 struct elf_file;
 struct frame;
@@ -37,6 +38,11 @@ void call_stacks_free(struct call_stacks *stacks); /* NULL is allowed */
  * same, and the site knows its primitive on every Go version. */
 void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file *elf,
                               uint64_t bias);
+
+/* From now on sites know the type that was allocated, where the code says it (alloc_type.h); needs
+ * call_stacks_decode_calls().  False without memory. */
+bool call_stacks_decode_types(struct call_stacks *stacks,
+                              const struct alloc_types_source *source) GOPROFD_MUST_CHECK;
 
 /* The site of a bucket with this stack, newly added to the table.  [pcs] are return addresses, leaf
  * first, at most CALL_STACK_PCS_MAX.  NULL with ERROR_LIMIT or ERROR_NO_MEMORY. */

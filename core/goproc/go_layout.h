@@ -21,6 +21,8 @@
 /*  member                         1.19   1.20   1.21   1.22   1.23   1.24   1.25   1.26   1.27 */
 #define GO_LAYOUT_MEMBERS(X) \
     X(moduledata_gofunc,            304,   320,   320,   320,   320,   320,   320,   320,   344) \
+    X(moduledata_types,             280,   296,   296,   296,   296,   296,   296,   296,   296) \
+    X(moduledata_etypes,            288,   304,   304,   304,   304,   304,   304,   304,   312) \
     X(moduledata_textsectmap,       312,   328,   328,   328,   328,   328,   328,   336,   360) \
     X(moduledata_next,              544,   560,   584,   584,   576,   576,   576,   584,   560) \
     X(moduledata_bytes,             552,   568,   592,   592,   584,   584,   584,   592,   568) \

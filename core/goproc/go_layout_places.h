@@ -15,6 +15,8 @@
 /* clang-format off */
 #define GO_LAYOUT_PLACES(X) \
     X(moduledata_gofunc,          OFFSET, NEEDED,           "runtime.moduledata",             "gofunc") \
+    X(moduledata_types,           OFFSET, NEEDED,           "runtime.moduledata",             "types") \
+    X(moduledata_etypes,          OFFSET, NEEDED,           "runtime.moduledata",             "etypes") \
     X(moduledata_textsectmap,     OFFSET, NEEDED,           "runtime.moduledata",             "textsectmap") \
     X(moduledata_next,            OFFSET, NEEDED,           "runtime.moduledata",             "next") \
     X(moduledata_bytes,           SIZE,   NEEDED,           "runtime.moduledata",             "") \

@@ -21,6 +21,7 @@
 #include "core/base/buffer.h"
 #include "core/base/clock.h"
 #include "core/goproc/buckets.h"
+#include "core/goproc/alloc_type.h"
 #include "core/goproc/call_stacks.h"
 #include "core/goproc/code_mappings.h"
 #include "core/goproc/core_file.h"
@@ -308,6 +309,13 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
                                          &process->symbols)) == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
     call_stacks_decode_calls(process->stacks, process->program.elf, process->bias);
+    const struct alloc_types_source types = {.elf = process->program.elf,
+                                             .bias = process->bias,
+                                             .types = process->module.types,
+                                             .minor = process->layout->minor,
+                                             .memory = &process->memory};
+    if (!call_stacks_decode_types(process->stacks, &types))
+        return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
     if (!heap_stats_check(process->stats, err) ||
         !code_mappings_build(&process->fs, process->pid, maps, process->image,
                              process->program.build_id, process->sites, &process->mappings,

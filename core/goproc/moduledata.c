@@ -105,6 +105,10 @@ bool moduledata_read(struct memory *memory, uint64_t address, const struct go_la
         .data = range_at(bytes, GO_MODULEDATA_DATA),
         .bss = range_at(bytes, GO_MODULEDATA_BSS),
         .noptrbss = range_at(bytes, GO_MODULEDATA_NOPTRBSS),
+        .types = layout != NULL
+                     ? (struct module_range){word_at(bytes, layout->moduledata_types),
+                                             word_at(bytes, layout->moduledata_etypes)}
+                     : (struct module_range){0},
         .gofunc = layout != NULL ? word_at(bytes, layout->moduledata_gofunc) : 0,
     };
     if (!memory_read(memory, module->pcheader, header, sizeof(header), err))

@@ -53,6 +53,7 @@ struct moduledata {
     struct module_range data;
     struct module_range bss;
     struct module_range noptrbss;
+    struct module_range types;   /* type data; empty until the version is known */
     uint64_t gofunc; /* base of function data (inline trees) */
 };
 

@@ -19,7 +19,12 @@ static const struct {
     const char *type_name;
 } patterns[] = {
     {"runtime.newobject", NULL, UNKNOWN},
+    {"runtime.mallocgcSmall*", "runtime.newobject", UNKNOWN}, /* specialised by size, 1.26 */
+    {"runtime.mallocgcTiny*", "runtime.newobject", UNKNOWN},
+    {"runtime.mallocgc", NULL, UNKNOWN},
+    {"internal/bytealg.MakeNoZero", NULL, "[]uint8"}, /* the runtime's, under a pushed name */
     {"runtime.newarray", NULL, UNKNOWN},
+    {"runtime.moveSlice*", "runtime.moveSlice", UNKNOWN},
     {"runtime.makeslicecopy", NULL, UNKNOWN},
     {"runtime.makeslice*", "runtime.makeslice", UNKNOWN},
     {"runtime.growslice*", "runtime.growslice", UNKNOWN},
@@ -46,8 +51,8 @@ static const struct {
     {"runtime.(*hmap).*", "runtime.mapassign", UNKNOWN},
     {"internal/runtime/maps.*", "runtime.mapassign", UNKNOWN},
     {"runtime.makechan*", "runtime.makechan", UNKNOWN},
-    {"runtime.newproc*", "runtime.newproc", UNKNOWN},
-    {"runtime.malg*", "runtime.newproc", UNKNOWN},
+    {"runtime.newproc*", "runtime.newproc", "goroutine"},
+    {"runtime.malg*", "runtime.newproc", "goroutine"},
     {"runtime.deferproc*", "runtime.deferproc", UNKNOWN},
     {"runtime.newdefer*", "runtime.deferproc", UNKNOWN},
 };
@@ -70,7 +75,8 @@ struct primitive primitive_of_stack(const struct frame *frames, size_t frame_cou
     struct primitive found = {.name = "", .type_name = UNKNOWN};
     for (size_t i = 0; i < frame_count; i++) {
         const char *function = frames[i].function;
-        if (!has_prefix(function, "runtime.") && !has_prefix(function, "internal/runtime/"))
+        if (!has_prefix(function, "runtime.") && !has_prefix(function, "internal/runtime/") &&
+            strcmp(function, "internal/bytealg.MakeNoZero") != 0)
             break;
         for (size_t k = 0; k < sizeof(patterns) / sizeof(patterns[0]); k++) {
             if (!matches(patterns[k].pattern, function))

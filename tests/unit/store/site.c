@@ -152,8 +152,9 @@ static const struct {
     const char *type_name;
 } stacks[] = {
     {"main.grow main.main", "", "unknown"},
-    {"runtime.mallocgc main.cpy", "", "unknown"},
-    {"runtime.mallocgc internal/bytealg.MakeNoZero strings.(*Builder).grow", "", "unknown"},
+    {"runtime.mallocgc main.cpy", "runtime.mallocgc", "unknown"},
+    {"runtime.mallocgc internal/bytealg.MakeNoZero strings.(*Builder).grow",
+     "internal/bytealg.MakeNoZero", "[]uint8"},
     {"runtime.mallocgc runtime.growslice main.grow", "runtime.growslice", "unknown"},
     {"runtime.growslice main.grow", "runtime.growslice", "unknown"},
     {"runtime.mallocgc runtime.makeslice main.mkslice", "runtime.makeslice", "unknown"},
@@ -203,7 +204,7 @@ static const struct {
     {"runtime.mallocgc runtime.makechan main.chans", "runtime.makechan", "unknown"},
     {"runtime.mallocgc runtime.newobject runtime.malg runtime.newproc1 runtime.newproc.func1 "
      "runtime.systemstack",
-     "runtime.newproc", "unknown"},
+     "runtime.newproc", "goroutine"},
     {"runtime.newdefer runtime.deferproc main.defers", "runtime.deferproc", "unknown"},
     {"runtime.gcBgMarkWorker runtime.goexit", "", "unknown"},
     /* Only the runtime frames at the head count: this growslice called back into user code. */

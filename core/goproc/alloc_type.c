@@ -1,0 +1,326 @@
+/* alloc_type.c - the Go type that a call of an allocating runtime function allocates.
+ *
+ * Called by call_stacks.c for each new site.  The functions and their parameters: the compiler's list
+ * (src/cmd/compile/internal/typecheck/_builtin/runtime.go) and src/runtime/{malloc,slice,chan,map,iface}.go,
+ * Go 1.19 to 1.27. */
+#include "core/goproc/alloc_type.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/goproc/call_argument.h"
+#include "core/goproc/call_target.h"
+#include "core/goproc/elf_file.h"
+#include "core/goproc/memory.h"
+
+enum form {
+    FORM_SELF,  /* one object of the type */
+    FORM_SLICE, /* an array of elements of the type, behind a slice */
+    FORM_MAP,
+    FORM_CHAN,
+};
+
+/* A pattern that ends in '*' matches every longer name; the first match counts. */
+static const struct allocator {
+    const char *pattern;
+    unsigned argument;    /* that is the *type */
+    unsigned argument_19; /* the same in Go 1.19 */
+    enum form form;
+} allocators[] = {
+    {"runtime.newobject", 0, 0, FORM_SELF},
+    {"runtime.mallocgcSmall*", 1, 1, FORM_SELF}, /* specialised by size, 1.26 and later */
+    {"runtime.mallocgcTiny*", 1, 1, FORM_SELF},
+    {"runtime.convT", 0, 0, FORM_SELF},
+    {"runtime.convTnoptr", 0, 0, FORM_SELF},
+    {"runtime.newarray", 0, 0, FORM_SLICE},
+    {"runtime.makeslice", 0, 0, FORM_SLICE},
+    {"runtime.makeslice64", 0, 0, FORM_SLICE},
+    {"runtime.makeslicecopy", 0, 0, FORM_SLICE},
+    {"runtime.growslice*", 4, 0, FORM_SLICE},
+    {"runtime.moveSlice", 0, 0, FORM_SLICE},
+    {"runtime.moveSliceNoCap", 0, 0, FORM_SLICE},
+    {"runtime.makechan", 0, 0, FORM_CHAN},
+    {"runtime.makechan64", 0, 0, FORM_CHAN},
+    {"runtime.makemap", 0, 0, FORM_MAP},
+    {"runtime.makemap64", 0, 0, FORM_MAP},
+    {"runtime.mapassign*", 0, 0, FORM_MAP},
+};
+
+enum { AFTER_CALL_BYTES = 16 << 10, CACHE_FIRST_SLOTS = 256, CACHE_MAX = 1 << 18 };
+
+struct known_call {
+    uint64_t return_pc; /* 0: free slot */
+    unsigned argument;
+    struct call_value value;
+};
+
+struct alloc_types {
+    struct alloc_types_source source;
+    struct call_tracer *tracer;
+    struct known_call *slots;
+    size_t slot_count; /* a power of two */
+    size_t used;
+    unsigned char *code;
+};
+
+struct alloc_types *alloc_types_new(const struct alloc_types_source *source)
+{
+    struct alloc_types *types = calloc(1, sizeof(*types));
+    if (types == NULL)
+        return NULL;
+    types->source = *source;
+    types->tracer = call_tracer_new();
+    types->code = malloc(CALL_CODE_MAX_BYTES);
+    types->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*types->slots));
+    types->slot_count = CACHE_FIRST_SLOTS;
+    if (types->tracer == NULL || types->code == NULL || types->slots == NULL) {
+        alloc_types_free(types);
+        return NULL;
+    }
+    return types;
+}
+
+void alloc_types_free(struct alloc_types *types)
+{
+    if (types == NULL)
+        return;
+    call_tracer_free(types->tracer);
+    free(types->code);
+    free(types->slots);
+    free(types);
+}
+
+static const struct allocator *find_allocator(const char *function)
+{
+    for (size_t i = 0; i < sizeof(allocators) / sizeof(allocators[0]); i++) {
+        const char *pattern = allocators[i].pattern;
+        const size_t length = strlen(pattern);
+        if (pattern[length - 1] == '*' ? strncmp(pattern, function, length - 1) == 0
+                                       : strcmp(pattern, function) == 0)
+            return &allocators[i];
+    }
+    return NULL;
+}
+
+bool alloc_types_knows(const char *function)
+{
+    return find_allocator(function) != NULL;
+}
+
+/* What calls pass. */
+
+static struct known_call *slot_of(struct known_call *slots, size_t count, uint64_t pc,
+                                  unsigned argument)
+{
+    size_t at =
+        (size_t)(((pc + argument) * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (count - 1);
+    while (slots[at].return_pc != 0 &&
+           (slots[at].return_pc != pc || slots[at].argument != argument))
+        at = (at + 1) & (count - 1);
+    return &slots[at];
+}
+
+/* Makes room for one more.  False: nothing further is kept, which costs time and nothing else. */
+static bool reserve(struct alloc_types *types)
+{
+    if (types->used < types->slot_count / 2)
+        return true;
+    if (types->used >= CACHE_MAX)
+        return false;
+    const size_t larger_count = types->slot_count * 2;
+    struct known_call *larger = calloc(larger_count, sizeof(*larger));
+    if (larger == NULL)
+        return false;
+    for (size_t i = 0; i < types->slot_count; i++)
+        if (types->slots[i].return_pc != 0)
+            *slot_of(larger, larger_count, types->slots[i].return_pc, types->slots[i].argument) =
+                types->slots[i];
+    free(types->slots);
+    types->slots = larger;
+    types->slot_count = larger_count;
+    return true;
+}
+
+/* Reads [after] bytes beyond the call, too. */
+static struct call_value trace(struct alloc_types *types, const struct alloc_frame *frame,
+                               unsigned argument, size_t after)
+{
+    const struct call_value unknown = {.kind = CALL_VALUE_UNKNOWN};
+    const uint64_t bias = types->source.bias;
+
+    if (frame->entry < bias || frame->entry == 0 || frame->return_pc <= frame->entry ||
+        frame->return_pc - frame->entry > CALL_CODE_MAX_BYTES)
+        return unknown;
+    const size_t call_end = (size_t)(frame->return_pc - frame->entry);
+    const uint64_t room = elf_file_room(types->source.elf, frame->entry - bias);
+    size_t length = call_end + after <= CALL_CODE_MAX_BYTES ? call_end + after : CALL_CODE_MAX_BYTES;
+    if (length > room)
+        length = (size_t)room;
+    if (!elf_file_read_address(types->source.elf, frame->entry - bias, types->code, length, NULL))
+        return unknown;
+    switch (elf_file_machine(types->source.elf)) {
+    case ELF_MACHINE_X86_64:
+        return call_argument_amd64(types->tracer, types->code, call_end, length, frame->entry,
+                                   argument);
+    case ELF_MACHINE_AARCH64:
+        return call_argument_arm64(types->tracer, types->code, call_end, length, frame->entry,
+                                   argument);
+    case ELF_MACHINE_OTHER:
+        break;
+    }
+    return unknown;
+}
+
+static struct call_value value_of(struct alloc_types *types, const struct alloc_frame *frame,
+                                  unsigned argument)
+{
+    struct known_call *slot =
+        slot_of(types->slots, types->slot_count, frame->return_pc, argument);
+    if (slot->return_pc == frame->return_pc && frame->return_pc != 0)
+        return slot->value;
+    /* Most are told by what stands right before the call; only loops need what comes after it. */
+    struct call_value value = trace(types, frame, argument, 0);
+    if (value.kind == CALL_VALUE_UNKNOWN)
+        value = trace(types, frame, argument, AFTER_CALL_BYTES);
+    if (frame->return_pc != 0 && reserve(types)) {
+        *slot_of(types->slots, types->slot_count, frame->return_pc, argument) =
+            (struct known_call){frame->return_pc, argument, value};
+        types->used++;
+    }
+    return value;
+}
+
+/* Addresses. */
+
+/* Whether the program itself cannot change what is at [address]: only there are dictionaries. */
+static bool is_constant(const struct alloc_types *types, uint64_t address)
+{
+    const uint64_t linked = address - types->source.bias;
+    const struct elf_section *relocated =
+        elf_file_section(types->source.elf, ".data.rel.ro");
+    size_t count;
+    const struct elf_segment *segments = elf_file_segments(types->source.elf, &count);
+
+    if (address < types->source.bias || address % 8 != 0)
+        return false;
+    if (relocated != NULL && linked >= relocated->address &&
+        linked - relocated->address < relocated->bytes)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (!segments[i].writable && linked >= segments[i].address &&
+            linked - segments[i].address < segments[i].file_bytes)
+            return true;
+    return false;
+}
+
+/* The address that frames[0] passes as [argument]; up the callers where it was handed in. */
+static bool address_of(struct alloc_types *types, const struct alloc_frame *frames, size_t count,
+                       unsigned argument, uint64_t *address)
+{
+    struct call_value passed[ALLOC_TYPE_CALLERS_MAX];
+    size_t depth = 0;
+
+    for (;; depth++) {
+        uint64_t called;
+        if (depth == count || depth == ALLOC_TYPE_CALLERS_MAX)
+            return false;
+        /* A caller that did not call the function below it (a wrapper is left out of the stack) passed
+         * something else. */
+        if (depth > 0 && (!call_target_before(types->source.elf, types->source.bias,
+                                              frames[depth].return_pc, &called) ||
+                          called != frames[depth - 1].entry))
+            return false;
+        passed[depth] = value_of(types, &frames[depth], argument);
+        if (passed[depth].kind == CALL_VALUE_UNKNOWN)
+            return false;
+        if (passed[depth].kind == CALL_VALUE_ADDRESS)
+            break;
+        argument = passed[depth].parameter;
+    }
+    *address = passed[depth].address;
+    for (size_t i = depth + 1; i-- > 0;)
+        for (unsigned k = 0; k < passed[i].load_count; k++) {
+            const uint64_t from = *address + (uint64_t)(int64_t)passed[i].loads[k];
+            if (types->source.memory == NULL || !is_constant(types, from) ||
+                !memory_read(types->source.memory, from, address, sizeof(*address), NULL))
+                return false;
+        }
+    return true;
+}
+
+/* Whether an allocation of [bytes], rounded up to a size class or to pages, can hold one [type]. */
+static bool fits(const struct go_type *type, uint64_t bytes)
+{
+    enum { LARGEST_CLASS = 32768, PAGE = 8192, SMALL_SLACK = 32 };
+
+    if (type->size == 0 || type->size > bytes)
+        return false;
+    return bytes - type->size <= (type->size < LARGEST_CLASS ? type->size / 3 + SMALL_SLACK : PAGE);
+}
+
+static bool is_possible(const struct go_type *type, enum form form, uint64_t object_bytes)
+{
+    switch (form) {
+    case FORM_SELF: return fits(type, object_bytes);
+    case FORM_SLICE: return type->size > 0 && type->size <= object_bytes;
+    case FORM_MAP: return type->kind == GO_KIND_MAP;
+    case FORM_CHAN: return type->kind == GO_KIND_CHAN;
+    }
+    return false;
+}
+
+/* Instances of a generic function share code, which may pass the type of its shape where only the layout
+ * matters: node[go.shape.*uint8] stands for any node of pointers.  Says node[...] then.  False where
+ * nothing but a shape is known. */
+static bool hide_shapes(char *name)
+{
+    static const char shape[] = "go.shape.";
+    char *found = strstr(name, shape);
+
+    if (found == NULL)
+        return true;
+    /* The bracket of type arguments follows a name; those of slices, arrays and maps do not. */
+    char *open = strchr(name, '[');
+    while (open != NULL && open < found &&
+           (open == name || strchr("*]( ", open[-1]) != NULL ||
+            (open - name >= 3 && memcmp(open - 3, "map", 3) == 0)))
+        open = strchr(open + 1, '[');
+    if (open == NULL || open > found)
+        return false;
+    int depth = 0;
+    char *close = open;
+    for (; *close != '\0'; close++) {
+        depth += *close == '[' ? 1 : *close == ']' ? -1 : 0;
+        if (depth == 0)
+            break;
+    }
+    if (*close == '\0' || close - open < (ptrdiff_t)sizeof("[...") - 1 ||
+        strstr(close, shape) != NULL)
+        return false;
+    memcpy(open + 1, "...", 3);
+    memmove(open + 4, close, strlen(close) + 1);
+    return true;
+}
+
+bool alloc_types_find(struct alloc_types *types, const char *function,
+                      const struct alloc_frame *frames, size_t count, uint64_t object_bytes,
+                      char name[ALLOC_TYPE_NAME_BYTES])
+{
+    const struct allocator *allocator = find_allocator(function);
+    struct go_type type;
+    uint64_t address;
+
+    if (allocator == NULL)
+        return false;
+    const unsigned argument =
+        types->source.minor <= 19 ? allocator->argument_19 : allocator->argument;
+    if (!address_of(types, frames, count, argument, &address) ||
+        !go_type_read(types->source.elf, types->source.bias, &types->source.types, address,
+                      &type) ||
+        !is_possible(&type, allocator->form, object_bytes) || !hide_shapes(type.name))
+        return false;
+    snprintf(name, ALLOC_TYPE_NAME_BYTES, "%s%s", allocator->form == FORM_SLICE ? "[]" : "",
+             type.name);
+    return true;
+}
