@@ -145,6 +145,11 @@ static struct call_value with_loads(struct call_value value, const int32_t *met,
     return value;
 }
 
+static bool is_target(const struct call_tracer *tracer, uint32_t at)
+{
+    return (tracer->is_target[at / 8] >> (at % 8) & 1) != 0;
+}
+
 static struct call_value follow(struct call_tracer *tracer, uint32_t index, struct place place,
                                 const struct trail *trail);
 
@@ -224,7 +229,7 @@ static struct call_value follow(struct call_tracer *tracer, uint32_t index, stru
         case RENAMED:
             break;
         }
-        if (index > 1 && (tracer->is_target[step->at / 8] >> (step->at % 8) & 1) != 0)
+        if (index > 1 && is_target(tracer, step->at))
             return with_loads(merge(tracer, index - 1, place, trail), met, met_count);
         if (index > 1 && tracer->steps[index - 2].no_fall)
             return UNKNOWN_VALUE; /* reached from nowhere that was seen */
@@ -242,5 +247,11 @@ struct call_value call_trace_back(struct call_tracer *tracer, size_t call_end, u
         return UNKNOWN_VALUE;
     tracer->budget = BUDGET_STEPS;
     tracer->looped = false;
-    return follow(tracer, after - 1, (struct place){.reg = reg}, NULL);
+    const uint32_t call = after - 1;
+    const struct place place = {.reg = reg};
+    if (is_target(tracer, tracer->steps[call].at) && call > 0)
+        return merge(tracer, call, place, NULL);
+    if (call > 0 && tracer->steps[call - 1].no_fall)
+        return UNKNOWN_VALUE; /* reached from nowhere that was seen */
+    return follow(tracer, call, place, NULL);
 }

@@ -63,6 +63,11 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -o "$folder/$version/attribution_target" .
         "$go" build -ldflags='-s -w' -o "$folder/$version/attribution_target_stripped" .
     )
+    (
+        cd "$root/tests/fixtures/go/typed_target"
+        "$go" build -o "$folder/$version/typed_target" .
+        "$go" build -ldflags='-s -w' -o "$folder/$version/typed_target_stripped" .
+    )
     (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
     (cd "$root/tests/fixtures/go/webhook_receiver" &&
         "$go" build -o "$folder/$version/webhook_receiver" .)
