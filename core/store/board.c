@@ -10,18 +10,20 @@
 
 #include <pthread.h>
 
+#include "core/store/archive.h"
 #include "core/store/finding.h"
 #include "core/store/profile.h"
 #include "core/store/ring.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
 
-enum { CAPTURE_IDS_MAX = 1024, EVICTIONS_PER_TARGET = 4 };
+enum { CAPTURE_IDS_MAX = 1024, EVICTIONS_PER_TARGET = 4, TARGETS_PER_PACKING = 32 };
 
 /* What the board keeps for a target from page to page; in the order of the page. */
 struct slot {
     char *id;
-    struct ring *ring;
+    struct ring *ring;       /* the newest, as they are */
+    struct archive *archive; /* those before, packed */
     uint64_t seen_sequence; /* of the page being built: found in it */
 };
 
@@ -134,6 +136,7 @@ static void slot_free(struct slot *slot)
     if (slot == NULL)
         return;
     ring_free(slot->ring);
+    archive_free(slot->archive);
     free(slot->id);
     free(slot);
 }
@@ -202,8 +205,10 @@ static struct slot *slot_new(const char *id, size_t ring_capacity)
     if (slot == NULL)
         return NULL;
     slot->id = strdup(id);
-    slot->ring = ring_new(ring_capacity);
-    if (slot->id == NULL || slot->ring == NULL) {
+    slot->ring = ring_new(ring_capacity < ARCHIVE_TAIL_MAX ? ring_capacity : ARCHIVE_TAIL_MAX);
+    /* A short history fits the ring and is never packed. */
+    slot->archive = archive_new(ring_capacity);
+    if (slot->id == NULL || slot->ring == NULL || slot->archive == NULL) {
         slot_free(slot);
         return NULL;
     }
@@ -216,6 +221,9 @@ struct beat {
     struct slot **slots;              /* one for each view */
     const struct snapshot **incoming; /* a hold to push, or NULL; afterwards what was pushed out */
     const struct snapshot **evicted;  /* room for EVICTIONS_PER_TARGET of each view */
+    struct packed **packed;           /* what moves from the ring to the archive, or NULL */
+    const struct columns **blocks;    /* blocks pushed out or evicted: room for as many */
+    size_t packed_count;
     size_t count;                     /* how far the arrays are filled */
 };
 
@@ -255,6 +263,12 @@ static bool beat_add(struct beat *beat, const struct board *board, const struct 
         /* Without memory the ring lets its oldest go instead: history gets shorter, the present
          * stays right. */
         (void)ring_make_room(slot->ring);
+        /* A share of the targets in one beat: those that started together fill up together. */
+        if (board->ring_capacity > ARCHIVE_TAIL_MAX &&
+            beat->packed_count <= beat->page->target_count / TARGETS_PER_PACKING) {
+            beat->packed[beat->count] = archive_pack(slot->ring);
+            beat->packed_count += beat->packed[beat->count] != NULL;
+        }
     }
     beat->count++;
     return true;
@@ -265,6 +279,7 @@ static void beat_undo(struct beat *beat, const struct board *board)
 {
     for (size_t i = 0; i < beat->count; i++) {
         snapshot_unref(beat->incoming[i]);
+        archive_packed_free(beat->packed[i]);
         if (find_slot(board, beat->slots[i]->id, i) == NULL)
             slot_free(beat->slots[i]);
         else
@@ -273,6 +288,8 @@ static void beat_undo(struct beat *beat, const struct board *board)
     free(beat->slots);
     free(beat->incoming);
     free(beat->evicted);
+    free(beat->packed);
+    free(beat->blocks);
     free(beat->page);
 }
 
@@ -284,8 +301,10 @@ static bool beat_build(struct beat *beat, const struct board *board,
     beat->slots = calloc(count + 1, sizeof(struct slot *));
     beat->incoming = calloc(count + 1, sizeof(const struct snapshot *));
     beat->evicted = calloc(count * EVICTIONS_PER_TARGET + 1, sizeof(const struct snapshot *));
+    beat->packed = calloc(count + 1, sizeof(struct packed *));
+    beat->blocks = calloc(count * EVICTIONS_PER_TARGET + 1, sizeof(const struct columns *));
     if (beat->page == NULL || beat->slots == NULL || beat->incoming == NULL ||
-        beat->evicted == NULL)
+        beat->evicted == NULL || beat->packed == NULL || beat->blocks == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a page of %zu targets", count);
     beat->page->sequence = board->page->sequence + 1;
     beat->page->published_realtime_ns = realtime_ns;
@@ -298,44 +317,91 @@ static bool beat_build(struct beat *beat, const struct board *board,
     return true;
 }
 
-static uint64_t history_bytes(const struct board *board)
+static uint64_t slot_bytes(const struct slot *slot)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < board->slot_count; i++)
-        bytes += ring_bytes(board->slots[i]->ring);
-    return bytes;
+    return ring_bytes(slot->ring) + archive_bytes(slot->archive);
 }
 
-/* The ring whose oldest snapshot is the oldest of all and not also its newest; or NULL. */
-static struct ring *oldest_history(const struct board *board)
+static uint64_t slot_oldest_ns(const struct slot *slot)
 {
-    struct ring *found = NULL;
+    const struct columns *block = archive_oldest(slot->archive);
+    return block != NULL ? columns_oldest_monotonic_ns(block) : ring_at(slot->ring, 0)->monotonic_ns;
+}
+
+/* The slot whose oldest snapshot is the oldest of all and not also its newest; or NULL. */
+static struct slot *oldest_history(const struct board *board)
+{
+    struct slot *found = NULL;
     for (size_t i = 0; i < board->slot_count; i++) {
-        struct ring *ring = board->slots[i]->ring;
-        if (ring_count(ring) > 1 &&
-            (found == NULL || ring_at(ring, 0)->monotonic_ns < ring_at(found, 0)->monotonic_ns))
-            found = ring;
+        struct slot *slot = board->slots[i];
+        if ((ring_count(slot->ring) > 1 || archive_oldest(slot->archive) != NULL) &&
+            (found == NULL || slot_oldest_ns(slot) < slot_oldest_ns(found)))
+            found = slot;
     }
     return found;
 }
 
 /* Keeps the history within its bound, under the lock.  A beat adds at most one snapshot a target, so
- * dropping up to EVICTIONS_PER_TARGET of each for every beat always catches up. */
-static size_t evict(struct board *board, const struct snapshot **evicted, size_t max)
+ * dropping up to EVICTIONS_PER_TARGET snapshots or blocks of each for every beat always catches up. */
+static void evict(struct board *board, struct beat *beat)
 {
-    uint64_t bytes = history_bytes(board);
-    size_t count = 0;
-    while (bytes > board->history_max_bytes && count < max) {
-        struct ring *ring = oldest_history(board);
-        if (ring == NULL)
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < board->slot_count; i++)
+        bytes += slot_bytes(board->slots[i]);
+    size_t dropped = 0;
+    size_t snapshots = 0;
+    size_t blocks = 0;
+    while (beat->blocks[blocks] != NULL) /* behind those that were pushed out */
+        blocks++;
+    const size_t max = board->slot_count * EVICTIONS_PER_TARGET;
+    while (bytes > board->history_max_bytes && blocks + snapshots < max) {
+        struct slot *slot = oldest_history(board);
+        if (slot == NULL)
             break;
-        bytes -= ring_bytes(ring);
-        evicted[count++] = ring_drop_oldest(ring);
-        bytes += ring_bytes(ring);
+        bytes -= slot_bytes(slot);
+        const struct columns *block = archive_drop_oldest(slot->archive, slot->ring);
+        if (block != NULL)
+            beat->blocks[blocks++] = block;
+        else
+            beat->evicted[snapshots++] = ring_drop_oldest(slot->ring);
+        dropped += block != NULL ? columns_count(block) : 1;
+        bytes += slot_bytes(slot);
     }
     atomic_store_explicit(&board->counters.history_bytes, bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&board->counters.history_dropped, count, memory_order_relaxed);
-    return count;
+    atomic_fetch_add_explicit(&board->counters.history_dropped, dropped, memory_order_relaxed);
+}
+
+/* Moves the beat's snapshots into the history, under the lock. */
+static void beat_push(struct beat *beat, size_t count)
+{
+    size_t blocks = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = beat->slots[i];
+        if (beat->packed[i] != NULL) {
+            const struct columns *out = archive_take(slot->archive, beat->packed[i], slot->ring);
+            if (out != NULL)
+                beat->blocks[blocks++] = out;
+        }
+        if (beat->incoming[i] != NULL)
+            beat->incoming[i] = ring_push(slot->ring, beat->incoming[i]);
+    }
+}
+
+/* Drops what the beat replaced, after the lock. */
+static void beat_release(struct beat *beat, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        snapshot_unref(beat->incoming[i]);
+        archive_packed_free(beat->packed[i]);
+    }
+    for (size_t i = 0; i < count * EVICTIONS_PER_TARGET; i++) {
+        snapshot_unref(beat->evicted[i]);
+        columns_unref(beat->blocks[i]);
+    }
+    free(beat->incoming);
+    free(beat->evicted);
+    free(beat->packed);
+    free(beat->blocks);
 }
 
 bool board_publish(struct board *board, const struct target_view *views, size_t count,
@@ -355,19 +421,11 @@ bool board_publish(struct board *board, const struct target_view *views, size_t 
     board->page = beat.page;
     board->slots = beat.slots;
     board->slot_count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (beat.incoming[i] != NULL)
-            beat.incoming[i] = ring_push(beat.slots[i]->ring, beat.incoming[i]);
-    }
-    const size_t evicted = evict(board, beat.evicted, count * EVICTIONS_PER_TARGET);
+    beat_push(&beat, count);
+    evict(board, &beat);
     pthread_mutex_unlock(&board->lock);
 
-    for (size_t i = 0; i < count; i++)
-        snapshot_unref(beat.incoming[i]);
-    for (size_t i = 0; i < evicted; i++)
-        snapshot_unref(beat.evicted[i]);
-    free(beat.incoming);
-    free(beat.evicted);
+    beat_release(&beat, count);
     for (size_t i = 0; i < old_count; i++) {
         if (old_slots[i]->seen_sequence != beat.page->sequence)
             slot_free(old_slots[i]);
@@ -377,11 +435,35 @@ bool board_publish(struct board *board, const struct target_view *views, size_t 
     return true;
 }
 
+/* Appends those of [block] that lie in the time, from the newest back; at most [max] in all. */
+static size_t unpack(const struct columns *block, uint64_t since_realtime_ns,
+                     uint64_t until_realtime_ns, const struct snapshot **out, size_t count,
+                     size_t max)
+{
+    const struct snapshot *rows[COLUMNS_SNAPSHOTS_MAX];
+    if (count == max || !columns_decode(block, rows))
+        return count;
+    for (size_t i = columns_count(block); i > 0; i--) {
+        const struct snapshot *row = rows[i - 1];
+        if (count < max && row->realtime_ns >= since_realtime_ns &&
+            row->realtime_ns <= until_realtime_ns)
+            out[count++] = row;
+        else
+            snapshot_unref(row);
+    }
+    return count;
+}
+
 size_t board_history(struct board *board, const char *id, uint64_t since_realtime_ns,
                      uint64_t until_realtime_ns, const struct snapshot **out, size_t max,
                      bool *found)
 {
     size_t count = 0;
+    size_t blocks = 0;
+    const struct columns **found_blocks =
+        calloc(archive_blocks_max(board->ring_capacity), sizeof(*found_blocks));
+    if (max > board->ring_capacity)
+        max = board->ring_capacity > 0 ? board->ring_capacity : 1;
     pthread_mutex_lock(&board->lock);
     const struct slot *slot = find_slot(board, id, 0);
     *found = slot != NULL;
@@ -392,8 +474,15 @@ size_t board_history(struct board *board, const char *id, uint64_t since_realtim
             snapshot->realtime_ns <= until_realtime_ns)
             out[count++] = snapshot_ref(snapshot);
     }
+    if (slot != NULL && count < max && found_blocks != NULL)
+        blocks = archive_find(slot->archive, since_realtime_ns, until_realtime_ns, found_blocks);
     pthread_mutex_unlock(&board->lock);
 
+    for (size_t i = 0; i < blocks; i++) {
+        count = unpack(found_blocks[i], since_realtime_ns, until_realtime_ns, out, count, max);
+        columns_unref(found_blocks[i]);
+    }
+    free(found_blocks);
     for (size_t i = 0; i < count / 2; i++) {
         const struct snapshot *swapped = out[i];
         out[i] = out[count - 1 - i];

@@ -6,7 +6,7 @@
  * freed, logged or called.
  *
  *   page (one per beat)  -> [ info | newest snapshot | newest profile ] x targets
- *   ring (one per target) -> history */
+ *   ring (one per target) -> history; its older part is packed (archive.h) */
 #ifndef GOPROFD_STORE_BOARD_H
 #define GOPROFD_STORE_BOARD_H
 
@@ -125,7 +125,8 @@ void board_page_unref(const struct board_page *page); /* NULL is allowed */
 const struct target_view *board_page_find(const struct board_page *page, const char *id);
 
 /* Up to [max] snapshots of target [id] with since <= realtime_ns <= until, oldest first: the newest
- * [max] of them.  Each in [out] carries a hold.  *[found] false if no such target. */
+ * [max] of them.  Each in [out] carries a hold.  *[found] false if no such target.  Packed ones are unpacked
+ * here, outside the lock; without memory for that the history is shorter. */
 size_t board_history(struct board *board, const char *id, uint64_t since_realtime_ns,
                      uint64_t until_realtime_ns, const struct snapshot **out, size_t max,
                      bool *found);

@@ -12,7 +12,7 @@ enum {
     BEATS = 1500,        /* published at least */
     BEATS_MAX = 1000000, /* and at most, should the readers not get on */
     READS = 300,         /* rounds of all readers together, at least */
-    RING_CAPACITY = 100,
+    RING_CAPACITY = 300, /* enough that older ones are packed */
     TARGETS = 3,
     READERS = 3,
 };
