@@ -47,6 +47,7 @@ static const struct allocator {
     {"runtime.mapassign*", 0, 0, FORM_MAP},
 };
 
+enum { FROM_ENTRY_MAX_BYTES = 32 << 10, WINDOW_BYTES = 4 << 10 };
 enum { AFTER_CALL_BYTES = 16 << 10, CACHE_FIRST_SLOTS = 256, CACHE_MAX = 1 << 18 };
 
 struct known_call {
@@ -142,6 +143,44 @@ static bool reserve(struct alloc_types *types)
     return true;
 }
 
+static struct call_value decode(struct alloc_types *types, size_t call_end, size_t length,
+                                uint64_t start, unsigned argument)
+{
+    switch (elf_file_machine(types->source.elf)) {
+    case ELF_MACHINE_X86_64:
+        return call_argument_amd64(types->tracer, types->code, call_end, length, start, argument);
+    case ELF_MACHINE_AARCH64:
+        return call_argument_arm64(types->tracer, types->code, call_end, length, start, argument);
+    case ELF_MACHINE_OTHER:
+        break;
+    }
+    return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+}
+
+/* In functions too long to be read from their entry (initialisation of large tables): the last bytes before
+ * the call.  Where an instruction begins there is not known, but decoding falls into step after a few of
+ * them; begun at two places it must find the same address. */
+static struct call_value trace_end(struct alloc_types *types, const struct alloc_frame *frame,
+                                   unsigned argument)
+{
+    static const size_t windows[] = {WINDOW_BYTES, WINDOW_BYTES - 4, WINDOW_BYTES - 1};
+    const bool is_arm64 = elf_file_machine(types->source.elf) == ELF_MACHINE_AARCH64;
+    struct call_value first = {.kind = CALL_VALUE_UNKNOWN};
+
+    for (size_t i = 0; i < (is_arm64 ? 2U : 3U); i++) {
+        const uint64_t start = frame->return_pc - windows[i];
+        if (!elf_file_read_address(types->source.elf, start - types->source.bias, types->code,
+                                   windows[i], NULL))
+            return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+        const struct call_value value = decode(types, windows[i], windows[i], start, argument);
+        if (value.kind != CALL_VALUE_ADDRESS || value.load_count != 0 ||
+            (i > 0 && value.address != first.address))
+            return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+        first = value;
+    }
+    return first;
+}
+
 /* Reads [after] bytes beyond the call, too. */
 static struct call_value trace(struct alloc_types *types, const struct alloc_frame *frame,
                                unsigned argument, size_t after)
@@ -149,27 +188,18 @@ static struct call_value trace(struct alloc_types *types, const struct alloc_fra
     const struct call_value unknown = {.kind = CALL_VALUE_UNKNOWN};
     const uint64_t bias = types->source.bias;
 
-    if (frame->entry < bias || frame->entry == 0 || frame->return_pc <= frame->entry ||
-        frame->return_pc - frame->entry > CALL_CODE_MAX_BYTES)
+    if (frame->entry < bias || frame->entry == 0 || frame->return_pc <= frame->entry)
         return unknown;
+    if (frame->return_pc - frame->entry > FROM_ENTRY_MAX_BYTES)
+        return trace_end(types, frame, argument);
     const size_t call_end = (size_t)(frame->return_pc - frame->entry);
     const uint64_t room = elf_file_room(types->source.elf, frame->entry - bias);
-    size_t length = call_end + after <= CALL_CODE_MAX_BYTES ? call_end + after : CALL_CODE_MAX_BYTES;
+    size_t length = call_end + after;
     if (length > room)
         length = (size_t)room;
     if (!elf_file_read_address(types->source.elf, frame->entry - bias, types->code, length, NULL))
         return unknown;
-    switch (elf_file_machine(types->source.elf)) {
-    case ELF_MACHINE_X86_64:
-        return call_argument_amd64(types->tracer, types->code, call_end, length, frame->entry,
-                                   argument);
-    case ELF_MACHINE_AARCH64:
-        return call_argument_arm64(types->tracer, types->code, call_end, length, frame->entry,
-                                   argument);
-    case ELF_MACHINE_OTHER:
-        break;
-    }
-    return unknown;
+    return decode(types, call_end, length, frame->entry, argument);
 }
 
 static struct call_value value_of(struct alloc_types *types, const struct alloc_frame *frame,
