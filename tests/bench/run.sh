@@ -27,7 +27,7 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules bench_http
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
@@ -123,3 +123,9 @@ stop_target
 echo
 echo "(g) 100 rules on 100 targets with 200 sites each, to be within 10 % of a core and 10 us an evaluation"
 "$build/tests/bench/bench_rules" "$root/rules" 100 100 $seconds
+
+echo
+echo "(h) answering, against a bare libh2o handler that replies the same bytes (wrk -t1 -c32)"
+start_target answered sites_target
+"$build/tests/bench/bench_http" "$build/goprofd" "$root/rules" "$pid" $rounds 3
+stop_target
