@@ -16,9 +16,9 @@
 #include "core/export/alert_changes.h"
 #include "core/export/notify_message.h"
 #include "core/export/receiver.h"
-#include "core/export/transport.h"
 #include "core/store/board.h"
 #include "core/store/finding.h"
+#include "core/transport/transport.h"
 
 enum { LOOK_EVERY_MS = 250, HOST_NAME_BYTES = 256, URL_BYTES = 2304 };
 

@@ -13,9 +13,9 @@
 #include "core/export/alert_changes.h"
 #include "core/export/notify_message.h"
 #include "core/export/spool.h"
-#include "core/export/transport.h"
 #include "core/store/board.h"
 #include "core/store/finding.h"
+#include "core/transport/transport.h"
 
 enum {
     BATCH_ALERTS = 64, /* in one message; one that is refused takes no more with it */
@@ -278,10 +278,17 @@ static void on_done(void *context, const struct transfer_result *result)
 static void post(struct receiver *receiver)
 {
     struct transfer_result result = {.status = 0};
+    const struct config_notify *config = receiver->wiring.config;
+    const struct transport_access access = {.timeout_ns = config->timeout_ns,
+                                            .bearer_token_file = config->bearer_token_file,
+                                            .basic_auth_file = config->basic_auth_file,
+                                            .ca_file = config->ca_file,
+                                            .cert_file = config->cert_file,
+                                            .key_file = config->key_file};
     struct error err;
-    receiver->busy = transport_post(receiver->wiring.transport, receiver->wiring.config,
-                                    receiver->url, receiver->body.data, receiver->body.length,
-                                    on_done, receiver, &err);
+    receiver->busy = transport_post(receiver->wiring.transport, &access, receiver->url,
+                                    receiver->body.data, receiver->body.length, on_done, receiver,
+                                    &err);
     if (receiver->busy)
         return;
     (void)snprintf(result.detail, sizeof(result.detail), "%s", err.message);

@@ -1,5 +1,8 @@
-/* transport.c - HTTP(S) POSTs to receivers: libcurl. */
-#include "core/export/transport.h"
+/* transport.c - HTTP(S) requests to others: libcurl.
+ *
+ * Run by the export thread (POSTs to receivers of alerts) and by the scraping one (GETs of profiles), each with
+ * a transport of its own. */
+#include "core/transport/transport.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -8,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/buffer.h"
 #include "core/base/clock.h"
-#include "core/base/config.h"
 
 enum { SECRET_MAX_BYTES = 16 << 10, HEADER_MAX_BYTES = SECRET_MAX_BYTES + 64 };
 
@@ -17,15 +20,19 @@ struct transport {
     CURLM *multi;
     struct transfer *transfers; /* under way */
     size_t active;
+    size_t held_bytes; /* of answers to GETs under way */
 };
 
 struct transfer {
     struct transfer *next;
+    struct transport *transport;
     CURL *easy;
     struct curl_slist *headers;
     transfer_done done;
     void *context;
     size_t detail_length;
+    struct buffer body; /* of a GET */
+    bool too_large;
     char reason[CURL_ERROR_SIZE];
     struct transfer_result result;
 };
@@ -48,6 +55,7 @@ static void transfer_free(struct transfer *transfer)
 {
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
+    buffer_release(&transfer->body);
     free(transfer);
 }
 
@@ -95,14 +103,14 @@ static size_t keep_detail(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
-static bool set_credentials(struct transfer *transfer, const struct config_notify *receiver,
+static bool set_credentials(struct transfer *transfer, const struct transport_access *access,
                             struct error *err)
 {
     char secret[SECRET_MAX_BYTES];
     char header[HEADER_MAX_BYTES];
     bool ok = true;
-    if (receiver->bearer_token_file[0] != '\0') {
-        ok = read_secret(receiver->bearer_token_file, secret, err);
+    if (access->bearer_token_file[0] != '\0') {
+        ok = read_secret(access->bearer_token_file, secret, err);
         if (ok) {
             (void)snprintf(header, sizeof(header), "Authorization: Bearer %s", secret);
             struct curl_slist *longer = curl_slist_append(transfer->headers, header);
@@ -111,8 +119,8 @@ static bool set_credentials(struct transfer *transfer, const struct config_notif
             else
                 transfer->headers = longer;
         }
-    } else if (receiver->basic_auth_file[0] != '\0') {
-        ok = read_secret(receiver->basic_auth_file, secret, err) &&
+    } else if (access->basic_auth_file[0] != '\0') {
+        ok = read_secret(access->basic_auth_file, secret, err) &&
              (curl_easy_setopt(transfer->easy, CURLOPT_USERPWD, secret) == CURLE_OK ||
               error_set(err, ERROR_NO_MEMORY, "no memory for a request"));
     }
@@ -121,13 +129,13 @@ static bool set_credentials(struct transfer *transfer, const struct config_notif
     return ok;
 }
 
-static bool set_certificates(CURL *easy, const struct config_notify *receiver)
+static bool set_certificates(CURL *easy, const struct transport_access *access)
 {
-    return (receiver->ca_file[0] == '\0' ||
-            curl_easy_setopt(easy, CURLOPT_CAINFO, receiver->ca_file) == CURLE_OK) &&
-           (receiver->cert_file[0] == '\0' ||
-            (curl_easy_setopt(easy, CURLOPT_SSLCERT, receiver->cert_file) == CURLE_OK &&
-             curl_easy_setopt(easy, CURLOPT_SSLKEY, receiver->key_file) == CURLE_OK));
+    return (access->ca_file[0] == '\0' ||
+            curl_easy_setopt(easy, CURLOPT_CAINFO, access->ca_file) == CURLE_OK) &&
+           (access->cert_file[0] == '\0' ||
+            (curl_easy_setopt(easy, CURLOPT_SSLCERT, access->cert_file) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_SSLKEY, access->key_file) == CURLE_OK));
 }
 
 /* A proxy of the environment is used as everywhere, but not for this very host (as Go's clients do). */
@@ -138,8 +146,26 @@ static bool is_loopback(const char *url)
                             strncmp(host + 3, "localhost", 9) == 0);
 }
 
-static bool set_request(struct transfer *transfer, const struct config_notify *receiver,
-                        const char *url, const void *body, size_t length)
+/* Keeps all of an answer, as far as it may be held. */
+static size_t keep_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    struct transport *transport = transfer->transport;
+    const size_t length = size * count;
+    if (length > transfer->body.max_bytes - transfer->body.length ||
+        length > TRANSPORT_HELD_MAX_BYTES - transport->held_bytes) {
+        transfer->too_large = true;
+        return length == 0 ? 0 : length - 1; /* anything else than all of it ends the transfer */
+    }
+    buffer_append(&transfer->body, bytes, length);
+    if (transfer->body.failed)
+        return length == 0 ? 0 : length - 1;
+    transport->held_bytes += length;
+    return keep_detail(bytes, size, count, context);
+}
+
+static bool set_request(struct transfer *transfer, const struct transport_access *access,
+                        const char *url)
 {
     CURL *easy = transfer->easy;
     return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
@@ -147,36 +173,55 @@ static bool set_request(struct transfer *transfer, const struct config_notify *r
            curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            (!is_loopback(url) || curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK) &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-                            (long)(receiver->timeout_ns / CLOCK_NS_PER_MS)) == CURLE_OK &&
+                            (long)(access->timeout_ns / CLOCK_NS_PER_MS)) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_USERAGENT, "goprofd") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->reason) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_detail) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
-           set_certificates(easy, receiver);
+           set_certificates(easy, access);
 }
 
-bool transport_post(struct transport *transport, const struct config_notify *receiver,
-                    const char *url, const void *body, size_t length, transfer_done done,
-                    void *context, struct error *err)
+static bool set_post(CURL *easy, const void *body, size_t length)
+{
+    return curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_detail) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK;
+}
+
+static bool add_header(struct transfer *transfer, const char *header)
+{
+    struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+    if (longer != NULL)
+        transfer->headers = longer;
+    return longer != NULL;
+}
+
+static struct transfer *transfer_new(struct transport *transport, transfer_done done, void *context,
+                                     struct error *err)
 {
     struct transfer *transfer = calloc(1, sizeof(*transfer));
-    if (transfer == NULL)
-        return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
-    transfer->done = done;
-    transfer->context = context;
-    transfer->easy = curl_easy_init();
-    /* An empty Expect: without it curl waits a second for "100 Continue" before a large body. */
-    transfer->headers = curl_slist_append(NULL, "Content-Type: application/json");
-    struct curl_slist *longer = curl_slist_append(transfer->headers, "Expect:");
-    bool ok = transfer->easy != NULL && transfer->headers != NULL && longer != NULL;
-    if (!ok)
-        (void)error_set(err, ERROR_NO_MEMORY, "no memory for a request");
-    ok = ok && set_credentials(transfer, receiver, err);
-    if (ok && (!set_request(transfer, receiver, url, body, length) ||
+    if (transfer != NULL) {
+        transfer->transport = transport;
+        transfer->done = done;
+        transfer->context = context;
+        transfer->easy = curl_easy_init();
+        if (transfer->easy != NULL)
+            return transfer;
+        free(transfer);
+    }
+    (void)error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+    return NULL;
+}
+
+/* Takes over [transfer], whose own options were [set]. */
+static bool begin(struct transfer *transfer, bool set, const struct transport_access *access,
+                  const char *url, struct error *err)
+{
+    struct transport *transport = transfer->transport;
+    bool ok = set || error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+    ok = ok && set_credentials(transfer, access, err);
+    if (ok && (!set_request(transfer, access, url) ||
                curl_multi_add_handle(transport->multi, transfer->easy) != CURLM_OK))
         ok = error_set(err, ERROR_SYSTEM, "libcurl cannot begin a request to %s", url);
     if (!ok) {
@@ -187,6 +232,33 @@ bool transport_post(struct transport *transport, const struct config_notify *rec
     transport->transfers = transfer;
     transport->active++;
     return true;
+}
+
+bool transport_post(struct transport *transport, const struct transport_access *access,
+                    const char *url, const void *body, size_t length, transfer_done done,
+                    void *context, struct error *err)
+{
+    struct transfer *transfer = transfer_new(transport, done, context, err);
+    if (transfer == NULL)
+        return false;
+    /* An empty Expect: without it curl waits a second for "100 Continue" before a large body. */
+    const bool set = add_header(transfer, "Content-Type: application/json") &&
+                     add_header(transfer, "Expect:") && set_post(transfer->easy, body, length);
+    return begin(transfer, set, access, url, err);
+}
+
+bool transport_get(struct transport *transport, const struct transport_access *access,
+                   const char *url, size_t max_bytes, transfer_done done, void *context,
+                   struct error *err)
+{
+    struct transfer *transfer = transfer_new(transport, done, context, err);
+    if (transfer == NULL)
+        return false;
+    buffer_init(&transfer->body, max_bytes);
+    transfer->result.body = &transfer->body;
+    const bool set =
+        curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, keep_body) == CURLE_OK;
+    return begin(transfer, set, access, url, err);
 }
 
 /* ---- running ---- */
@@ -212,14 +284,19 @@ static void finish(struct transport *transport, CURL *easy, CURLcode code)
     unlink_transfer(transport, transfer);
     (void)curl_multi_remove_handle(transport->multi, easy);
     result->detail[transfer->detail_length] = '\0';
+    transport->held_bytes -= transfer->body.length;
     if (code == CURLE_OK) {
         (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &result->status);
         (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
         if (retry_after_s > 0)
             result->retry_after_ns = (uint64_t)retry_after_s * CLOCK_NS_PER_S;
     } else {
-        (void)snprintf(result->detail, sizeof(result->detail), "%.200s",
-                       transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(code));
+        const char *why = transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(code);
+        if (transfer->too_large)
+            why = "the answer is larger than may be held";
+        else if (transfer->body.failed)
+            why = "no memory for the answer";
+        (void)snprintf(result->detail, sizeof(result->detail), "%.200s", why);
     }
     transfer->done(transfer->context, result);
     transfer_free(transfer);
