@@ -139,11 +139,10 @@ static void enter_state(struct ledger *ledger, struct ledger_entry *entry, enum 
 static void open_entry(struct ledger *ledger, struct ledger_entry *entry, const struct finding *finding,
                        uint64_t pending_ns, uint64_t now_ns)
 {
-    const bool waits = finding->kind == FINDING_ALERT && pending_ns > 0;
     entry->severity = finding->severity;
     entry->created_ns = now_ns;
     entry->order = ++ledger->created;
-    enter_state(ledger, entry, waits ? FINDING_PENDING : FINDING_FIRING, now_ns);
+    enter_state(ledger, entry, pending_ns > 0 ? FINDING_PENDING : FINDING_FIRING, now_ns);
 }
 
 /* A higher severity counts at once; a lower one once the higher was not raised for clear_ns. */
@@ -343,6 +342,12 @@ size_t ledger_open_count(const struct ledger *ledger, const char *rule)
 
 /* ---- publishing ---- */
 
+/* An alert that waits is worth seeing; advice that waits is not advice yet. */
+static bool is_shown(const struct ledger_entry *entry)
+{
+    return entry->state != FINDING_PENDING || finding_of(entry)->kind == FINDING_ALERT;
+}
+
 static int newest_first(const void *left, const void *right)
 {
     const struct ledger_entry *a = *(const struct ledger_entry *const *)left;
@@ -361,10 +366,13 @@ bool ledger_publish(struct ledger *ledger, uint64_t now_ns, const struct finding
     const struct ledger_entry **order = calloc(ledger->count + 1, sizeof(*order));
     struct finding *findings = calloc(ledger->count + 1, sizeof(*findings));
     if (order != NULL && findings != NULL) {
-        for (size_t i = 0; i < ledger->count; i++)
-            order[i] = &ledger->entries[i];
-        qsort(order, ledger->count, sizeof(*order), newest_first);
+        size_t count = 0;
         for (size_t i = 0; i < ledger->count; i++) {
+            if (is_shown(&ledger->entries[i]))
+                order[count++] = &ledger->entries[i];
+        }
+        qsort(order, count, sizeof(*order), newest_first);
+        for (size_t i = 0; i < count; i++) {
             findings[i] = *finding_of(order[i]);
             findings[i].state = order[i]->state;
             findings[i].severity = order[i]->severity;
@@ -374,7 +382,7 @@ bool ledger_publish(struct ledger *ledger, uint64_t now_ns, const struct finding
             findings[i].fingerprint = order[i]->fingerprint;
             findings[i].silenced = order[i]->silenced;
         }
-        *set = finding_set_new(findings, ledger->count, ledger->sequence + 1);
+        *set = finding_set_new(findings, count, ledger->sequence + 1);
     }
     free(order);
     free(findings);

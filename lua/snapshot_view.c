@@ -16,6 +16,7 @@
 #include "lua/group_view.h"
 #include "lua/history.h"
 #include "lua/quantity.h"
+#include "lua/rising_view.h"
 #include "lua/site_view.h"
 #include "lua/string_library.h"
 #include "lua/trace.h"
@@ -445,6 +446,7 @@ static void push_names(lua_State *L, struct snapshot_view *view)
     trend_view_register(L, view);
     site_view_register(L, view);
     group_view_register(L, view);
+    rising_view_register(L, view);
 }
 
 static void close_metatable(lua_State *L, const char *name)

@@ -80,6 +80,22 @@ Test(api, an_ewma_follows_the_newest_points)
                      "check(slow > 40 and slow < 50, 'slow ' .. slow)");
 }
 
+Test(api, a_site_that_only_grows_is_rising_and_a_flat_one_is_not)
+{
+    holds_at_the_end(
+        "local leak = target:sites { func = 'main.leak' }[1]\n"
+        "local flat = target:sites { func = 'json' }[1]\n"
+        "local rise = target:rising(leak, { min_bytes = 1024 })\n"
+        "check(rise and rise.seconds >= 30 and rise.seconds < 40 and rise.last == 61440, 'the shortest time')\n"
+        "check(math.abs(rise.per_second - 1024) < 1, 'slope')\n"
+        "check(target:rising(leak) == nil, 'less than 4 MiB')\n"
+        "check(target:rising(leak, { min_bytes = 1024, min_time = '5m' }) == nil, 'not that long')\n"
+        "check(target:rising(leak, { min_bytes = 1024, min_gcs = 100 }) == nil, 'not so many GCs')\n"
+        "check(target:rising(flat, { min_bytes = 0 }) == nil, 'flat')\n"
+        "check(not pcall(target.rising, target, leak, { min_byte = 1 }), 'a misspelt member')\n"
+        "check(not pcall(target.rising, target, {}, {}), 'no entry')");
+}
+
 Test(api, sites_are_found_by_package_stack_and_words)
 {
     holds_at_the_end(
