@@ -10,20 +10,28 @@
 
 #include <pthread.h>
 
+#include "core/base/clock.h"
 #include "core/store/archive.h"
 #include "core/store/finding.h"
 #include "core/store/profile.h"
+#include "core/store/profile_history.h"
 #include "core/store/ring.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
 
-enum { CAPTURE_IDS_MAX = 1024, EVICTIONS_PER_TARGET = 4, TARGETS_PER_PACKING = 32 };
+enum {
+    CAPTURE_IDS_MAX = 1024,
+    EVICTIONS_PER_TARGET = 4,
+    TARGETS_PER_PACKING = 32,
+    RUNS_MIN = 4,
+};
 
 /* What the board keeps for a target from page to page; in the order of the page. */
 struct slot {
     char *id;
     struct ring *ring;       /* the newest, as they are */
     struct archive *archive; /* those before, packed */
+    struct profile_history *profiles;
     uint64_t seen_sequence; /* of the page being built: found in it */
 };
 
@@ -137,6 +145,7 @@ static void slot_free(struct slot *slot)
         return;
     ring_free(slot->ring);
     archive_free(slot->archive);
+    profile_history_free(slot->profiles);
     free(slot->id);
     free(slot);
 }
@@ -208,7 +217,9 @@ static struct slot *slot_new(const char *id, size_t ring_capacity)
     slot->ring = ring_new(ring_capacity < ARCHIVE_TAIL_MAX ? ring_capacity : ARCHIVE_TAIL_MAX);
     /* A short history fits the ring and is never packed. */
     slot->archive = archive_new(ring_capacity);
-    if (slot->id == NULL || slot->ring == NULL || slot->archive == NULL) {
+    slot->profiles = profile_history_new();
+    if (slot->id == NULL || slot->ring == NULL || slot->archive == NULL ||
+        slot->profiles == NULL) {
         slot_free(slot);
         return NULL;
     }
@@ -224,6 +235,9 @@ struct beat {
     struct packed **packed;           /* what moves from the ring to the archive, or NULL */
     const struct columns **blocks;    /* blocks pushed out or evicted: room for as many */
     size_t packed_count;
+    struct profile_push **pushes;     /* profiles that are new, or NULL */
+    struct profile_run **runs;        /* empty; then profiles that were evicted */
+    size_t run_count;
     size_t count;                     /* how far the arrays are filled */
 };
 
@@ -270,6 +284,7 @@ static bool beat_add(struct beat *beat, const struct board *board, const struct 
             beat->packed_count += beat->packed[beat->count] != NULL;
         }
     }
+    beat->pushes[beat->count] = profile_history_prepare(slot->profiles, view->profile);
     beat->count++;
     return true;
 }
@@ -280,17 +295,36 @@ static void beat_undo(struct beat *beat, const struct board *board)
     for (size_t i = 0; i < beat->count; i++) {
         snapshot_unref(beat->incoming[i]);
         archive_packed_free(beat->packed[i]);
+        profile_push_free(beat->pushes[i]);
         if (find_slot(board, beat->slots[i]->id, i) == NULL)
             slot_free(beat->slots[i]);
         else
             beat->slots[i]->seen_sequence = 0;
     }
+    for (size_t i = 0; i < beat->run_count; i++)
+        profile_run_free(beat->runs[i]);
     free(beat->slots);
     free(beat->incoming);
     free(beat->evicted);
     free(beat->packed);
     free(beat->blocks);
+    free(beat->pushes);
+    free(beat->runs);
     free(beat->page);
+}
+
+/* Empty runs, made before the lock: a run has up to PROFILE_HISTORY_RUN profiles, and a beat adds at most one a
+ * target, so a few of them always catch up.  Without memory there are fewer, and the next beat goes on. */
+static void make_runs(struct beat *beat, size_t count)
+{
+    const size_t wanted = RUNS_MIN + count / (PROFILE_HISTORY_RUN / 2);
+    beat->runs = calloc(wanted, sizeof(struct profile_run *));
+    while (beat->runs != NULL && beat->run_count < wanted) {
+        struct profile_run *run = profile_run_new();
+        if (run == NULL)
+            break;
+        beat->runs[beat->run_count++] = run;
+    }
 }
 
 static bool beat_build(struct beat *beat, const struct board *board,
@@ -303,7 +337,9 @@ static bool beat_build(struct beat *beat, const struct board *board,
     beat->evicted = calloc(count * EVICTIONS_PER_TARGET + 1, sizeof(const struct snapshot *));
     beat->packed = calloc(count + 1, sizeof(struct packed *));
     beat->blocks = calloc(count * EVICTIONS_PER_TARGET + 1, sizeof(const struct columns *));
-    if (beat->page == NULL || beat->slots == NULL || beat->incoming == NULL ||
+    beat->pushes = calloc(count + 1, sizeof(struct profile_push *));
+    make_runs(beat, count);
+    if (beat->pushes == NULL || beat->page == NULL || beat->slots == NULL || beat->incoming == NULL ||
         beat->evicted == NULL || beat->packed == NULL || beat->blocks == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a page of %zu targets", count);
     beat->page->sequence = board->page->sequence + 1;
@@ -320,6 +356,58 @@ static bool beat_build(struct beat *beat, const struct board *board,
 static uint64_t slot_bytes(const struct slot *slot)
 {
     return ring_bytes(slot->ring) + archive_bytes(slot->archive);
+}
+
+/* Whether the oldest profiles of [slot] are of a time that has no snapshot any more. */
+static bool has_stale_profiles(const struct slot *slot)
+{
+    const struct columns *block = archive_oldest(slot->archive);
+    const struct snapshot *first = ring_at(slot->ring, 0);
+    if (first == NULL)
+        return false;
+    const uint64_t oldest_ns =
+        block != NULL ? columns_oldest_realtime_ns(block) : first->realtime_ns;
+    const uint64_t next_ns = profile_history_second_run_ns(slot->profiles);
+    return next_ns != 0 && next_ns < oldest_ns;
+}
+
+/* The slot with the oldest profiles that may go, or NULL. */
+static struct slot *oldest_profiles(const struct board *board)
+{
+    struct slot *found = NULL;
+    for (size_t i = 0; i < board->slot_count; i++) {
+        struct slot *slot = board->slots[i];
+        if (profile_history_second_run_ns(slot->profiles) != 0 &&
+            (found == NULL || profile_history_oldest_ns(slot->profiles) <
+                                  profile_history_oldest_ns(found->profiles)))
+            found = slot;
+    }
+    return found;
+}
+
+/* Profiles may take half of the history's bound; returns what they take.  Under the lock. */
+static uint64_t evict_profiles(struct board *board, struct beat *beat)
+{
+    uint64_t bytes = 0;
+    size_t used = 0;
+    for (size_t i = 0; i < board->slot_count; i++) {
+        struct slot *slot = board->slots[i];
+        while (used < beat->run_count && has_stale_profiles(slot) &&
+               profile_history_drop_oldest(slot->profiles, beat->runs[used]))
+            used++;
+        bytes += profile_history_bytes(slot->profiles);
+    }
+    while (bytes > board->history_max_bytes / 2 && used < beat->run_count) {
+        struct slot *slot = oldest_profiles(board);
+        if (slot == NULL)
+            break;
+        bytes -= profile_history_bytes(slot->profiles);
+        if (profile_history_drop_oldest(slot->profiles, beat->runs[used]))
+            used++;
+        bytes += profile_history_bytes(slot->profiles);
+        atomic_fetch_add_explicit(&board->counters.profiles_dropped, 1, memory_order_relaxed);
+    }
+    return bytes;
 }
 
 static uint64_t slot_oldest_ns(const struct slot *slot)
@@ -345,7 +433,7 @@ static struct slot *oldest_history(const struct board *board)
  * dropping up to EVICTIONS_PER_TARGET snapshots or blocks of each for every beat always catches up. */
 static void evict(struct board *board, struct beat *beat)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = evict_profiles(board, beat);
     for (size_t i = 0; i < board->slot_count; i++)
         bytes += slot_bytes(board->slots[i]);
     size_t dropped = 0;
@@ -382,6 +470,8 @@ static void beat_push(struct beat *beat, size_t count)
             if (out != NULL)
                 beat->blocks[blocks++] = out;
         }
+        if (beat->pushes[i] != NULL)
+            profile_history_push(slot->profiles, beat->pushes[i]);
         if (beat->incoming[i] != NULL)
             beat->incoming[i] = ring_push(slot->ring, beat->incoming[i]);
     }
@@ -393,7 +483,10 @@ static void beat_release(struct beat *beat, size_t count)
     for (size_t i = 0; i < count; i++) {
         snapshot_unref(beat->incoming[i]);
         archive_packed_free(beat->packed[i]);
+        profile_push_free(beat->pushes[i]);
     }
+    for (size_t i = 0; i < beat->run_count; i++)
+        profile_run_free(beat->runs[i]);
     for (size_t i = 0; i < count * EVICTIONS_PER_TARGET; i++) {
         snapshot_unref(beat->evicted[i]);
         columns_unref(beat->blocks[i]);
@@ -402,6 +495,8 @@ static void beat_release(struct beat *beat, size_t count)
     free(beat->evicted);
     free(beat->packed);
     free(beat->blocks);
+    free(beat->pushes);
+    free(beat->runs);
 }
 
 bool board_publish(struct board *board, const struct target_view *views, size_t count,
@@ -489,6 +584,40 @@ size_t board_history(struct board *board, const char *id, uint64_t since_realtim
         out[count - 1 - i] = swapped;
     }
     return count;
+}
+
+const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,
+                                       struct error *err)
+{
+    struct profile_run *run = profile_run_new();
+    const struct profile *profile = NULL;
+    uint64_t oldest_ns = 0;
+    bool known = false;
+    bool found = false;
+    if (run != NULL) {
+        pthread_mutex_lock(&board->lock);
+        const struct slot *slot = find_slot(board, id, 0);
+        known = slot != NULL;
+        found = known && profile_history_find(slot->profiles, realtime_ns, run);
+        if (known && !found)
+            oldest_ns = profile_history_oldest_ns(slot->profiles);
+        pthread_mutex_unlock(&board->lock);
+    }
+    if (found)
+        profile = profile_run_build(run);
+    if (profile == NULL && (run == NULL || found)) {
+        (void)error_set(err, ERROR_NO_MEMORY, "no memory for a profile of the past");
+    } else if (profile == NULL && !known) {
+        (void)error_set(err, ERROR_NOT_FOUND, "no target \"%.100s\"", id);
+    } else if (profile == NULL) {
+        char oldest[CLOCK_RFC3339_BYTES] = "none";
+        if (oldest_ns != 0)
+            (void)clock_format_rfc3339(oldest_ns, oldest);
+        (void)error_set(err, ERROR_NOT_FOUND, "no heap profile of %.100s is so old; the oldest kept: %s",
+                        id, oldest);
+    }
+    profile_run_free(run);
+    return profile;
 }
 
 /* ---- findings and rules ---- */

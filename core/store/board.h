@@ -49,6 +49,7 @@ struct board_page {
     X(sampler_busy_ns,        "goprofd_sampler_busy_seconds_total",         FIELD_COUNTER, UNIT_NS,    "CPU time of the sampler thread") \
     X(history_bytes,          "goprofd_history_bytes",                      FIELD_GAUGE,   UNIT_BYTES, "Memory of the history of all targets") \
     X(history_dropped,        "goprofd_history_dropped_total",              FIELD_COUNTER, UNIT_COUNT, "Snapshots dropped early to stay within history_max_bytes") \
+    X(profiles_dropped,       "goprofd_history_profile_runs_dropped_total", FIELD_COUNTER, UNIT_COUNT, "Runs of up to 32 heap profiles dropped early, so that profiles take at most half of history_max_bytes") \
     X(reads,                  "goprofd_reads_total",                        FIELD_COUNTER, UNIT_COUNT, "Reads of a target that were tried") \
     X(reads_failed,           "goprofd_reads_failed_total",                 FIELD_COUNTER, UNIT_COUNT, "Reads of a target that failed") \
     X(read_bytes,             "goprofd_read_bytes_total",                   FIELD_COUNTER, UNIT_BYTES, "Bytes copied from targets") \
@@ -130,6 +131,11 @@ const struct target_view *board_page_find(const struct board_page *page, const c
 size_t board_history(struct board *board, const char *id, uint64_t since_realtime_ns,
                      uint64_t until_realtime_ns, const struct snapshot **out, size_t max,
                      bool *found);
+
+/* The heap profile of target [id] as it was at [realtime_ns]: the newest taken until then.  One hold for the
+ * caller.  NULL with ERROR_NOT_FOUND (no such target, or nothing so old) or ERROR_NO_MEMORY. */
+const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,
+                                       struct error *err);
 
 /* Takes over the hold; NULL leaves the last set in place. */
 void board_publish_findings(struct board *board, const struct finding_set *set);

@@ -691,6 +691,11 @@ uint64_t columns_oldest_monotonic_ns(const struct columns *columns)
     return columns->oldest_monotonic_ns;
 }
 
+uint64_t columns_oldest_realtime_ns(const struct columns *columns)
+{
+    return columns->realtime_first_ns;
+}
+
 bool columns_overlap(const struct columns *columns, uint64_t since_realtime_ns,
                      uint64_t until_realtime_ns)
 {

@@ -32,6 +32,7 @@ bool columns_decode(const struct columns *columns, const struct snapshot **out);
 size_t columns_count(const struct columns *columns);
 size_t columns_bytes(const struct columns *columns); /* without the site tables */
 uint64_t columns_oldest_monotonic_ns(const struct columns *columns);
+uint64_t columns_oldest_realtime_ns(const struct columns *columns); /* the smallest */
 
 /* Whether any of its snapshots may lie between the two: the system's clock may have been set. */
 bool columns_overlap(const struct columns *columns, uint64_t since_realtime_ns,

@@ -27,7 +27,7 @@ static void add(int64_t *total, int64_t value)
         *total = value < 0 ? INT64_MIN : INT64_MAX;
 }
 
-const struct profile *profile_seal(struct profile *profile)
+const struct profile *profile_seal_past(struct profile *profile)
 {
     struct profile_totals totals = {0};
     for (size_t i = 0; i < profile->entry_count; i++) {
@@ -38,6 +38,12 @@ const struct profile *profile_seal(struct profile *profile)
         add(&totals.inuse_bytes, entry->inuse_bytes);
     }
     profile->totals = totals;
+    return profile;
+}
+
+const struct profile *profile_seal(struct profile *profile)
+{
+    (void)profile_seal_past(profile);
     profile->history = site_table_history(profile->sites, profile);
     return profile;
 }

@@ -70,6 +70,8 @@ void profile_scale(struct profile_entry *entry, const struct profile_raw *raw,
 
 /* Computes the totals, adds it to the history of its sites and makes it const: the caller owns one hold. */
 const struct profile *profile_seal(struct profile *profile);
+/* The same for one that is not new: the history of its sites, which the sampler's thread keeps, is left alone. */
+const struct profile *profile_seal_past(struct profile *profile);
 void profile_discard(struct profile *profile); /* instead of sealing */
 
 const struct profile *profile_ref(const struct profile *profile);
