@@ -10,6 +10,7 @@
 struct cache_entry {
     struct cache_key key;
     struct body *body; /* NULL: the slot is free */
+    char *text;        /* what key.text points to; owned */
     uint64_t used_ms;
 };
 
@@ -42,6 +43,7 @@ static void entry_clear(struct cache *cache, struct cache_entry *entry)
     profile_unref(entry->key.profile);
     board_page_unref(entry->key.page);
     finding_set_unref(entry->key.findings);
+    free(entry->text);
     *entry = (struct cache_entry){0};
 }
 
@@ -68,7 +70,9 @@ void cache_free(struct cache *cache)
 static bool same_key(const struct cache_key *a, const struct cache_key *b)
 {
     return a->kind == b->kind && a->snapshot == b->snapshot && a->info == b->info &&
-           a->profile == b->profile && a->page == b->page && a->findings == b->findings;
+           a->profile == b->profile && a->page == b->page && a->findings == b->findings &&
+           (a->text == b->text ||
+            (a->text != NULL && b->text != NULL && strcmp(a->text, b->text) == 0));
 }
 
 static struct cache_entry *find_entry(struct cache *cache, const struct cache_key *key)
@@ -118,14 +122,19 @@ void cache_put(struct cache *cache, const struct cache_key *key, struct body *bo
     struct cache_entry *entry = find_entry(cache, key);
     if (entry != NULL)
         entry_clear(cache, entry);
-    if (body->length > CACHE_MAX_BYTES / 2)
+    char *text = key->text != NULL ? strdup(key->text) : NULL;
+    if (body->length > CACHE_MAX_BYTES / 2 || (key->text != NULL && text == NULL)) {
+        free(text);
         return;
+    }
     while (cache->bytes + body->length > CACHE_MAX_BYTES)
         entry_clear(cache, oldest_used_entry(cache));
 
     entry = oldest_entry(cache);
     entry_clear(cache, entry);
-    *entry = (struct cache_entry){.key = *key, .body = body_ref(body), .used_ms = now_ms};
+    *entry = (struct cache_entry){
+        .key = *key, .body = body_ref(body), .text = text, .used_ms = now_ms};
+    entry->key.text = text;
     cache->bytes += body->length;
     if (key->info != NULL)
         target_info_ref(key->info);

@@ -18,7 +18,7 @@ struct finding_set;
 struct snapshot;
 struct target_info;
 
-enum cache_kind { CACHE_LATEST, CACHE_METRICS, CACHE_OPENMETRICS, CACHE_HEAP, CACHE_ALLOCS };
+enum cache_kind { CACHE_LATEST, CACHE_HISTORY, CACHE_METRICS, CACHE_OPENMETRICS, CACHE_HEAP, CACHE_ALLOCS };
 
 enum { CACHE_ENTRIES_MAX = 64, CACHE_TOPS_MAX = 8, CACHE_TOPS_LIMIT = 1000 };
 #define CACHE_MAX_BYTES ((size_t)64 << 20)
@@ -30,6 +30,7 @@ struct cache_key { /* unused members are NULL */
     const struct profile *profile;
     const struct board_page *page;
     const struct finding_set *findings;
+    const char *text; /* the query; the cache keeps a copy */
 };
 
 struct cache *cache_new(void); /* NULL without memory */

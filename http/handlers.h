@@ -35,6 +35,9 @@ void handle_suggestions(struct request *request);
 void handle_alerts(struct request *request);
 void handle_rules(struct request *request);
 
+/* profiles.c */
+void handle_profile_diff(struct request *request);
+
 /* captures.c: answered by the capture thread */
 void handle_captures(struct request *request);
 void handle_capture(struct request *request);

@@ -1,8 +1,10 @@
 /* pprof.c - /debug/pprof/ as `go tool pprof` and its users know it. */
 #include "http/handlers.h"
 
+#include "core/base/clock.h"
 #include "core/pprof/profile_writer.h"
 #include "core/store/board.h"
+#include "core/store/profile.h"
 #include "core/store/target_info.h"
 #include "http/cache.h"
 #include "http/loop.h"
@@ -74,28 +76,55 @@ static struct body *encoded(struct request *request, const struct profile *profi
     return body;
 }
 
-static void reply_profile(struct request *request, enum cache_kind kind, const char *disposition)
+/* [profile] in the form that was asked for. */
+static void reply_one(struct request *request, const struct profile *profile, enum cache_kind kind,
+                      const char *disposition)
 {
-    const struct target_view *view = request_target(request);
-    if (view == NULL)
-        return;
-    if (view->profile == NULL) {
-        reply_error(request->req, 503, "no heap profile of target \"%.100s\" yet (%s%s%.100s)",
-                    view->info->facts.id, target_state_name(view->info->facts.state),
-                    view->info->facts.reason[0] != '\0' ? ": " : "", view->info->facts.reason);
-        return;
-    }
     if (request->query.debug > 0) {
-        reply_text(request, view->profile);
+        reply_text(request, profile);
         return;
     }
-    struct body *body = encoded(request, view->profile, kind);
+    struct body *body = encoded(request, profile, kind);
     if (body == NULL)
         return;
     reply_header(request->req, "x-content-type-options", "nosniff");
     reply_header(request->req, "content-disposition", disposition);
     reply_body(request->req, 200, body);
     body_unref(body);
+}
+
+/* ?at=: as it was served then, byte for byte. */
+static void reply_past(struct request *request, const struct target_view *view,
+                       enum cache_kind kind, const char *disposition)
+{
+    struct error err;
+    const uint64_t at_ns = query_time_ns(&request->query.at, clock_realtime_ns());
+    const struct profile *profile =
+        board_profile_at(request->wiring->board, view->info->facts.id, at_ns, &err);
+    if (profile == NULL) {
+        reply_failure(request->req, &err);
+        return;
+    }
+    reply_one(request, profile, kind, disposition);
+    profile_unref(profile);
+}
+
+static void reply_profile(struct request *request, enum cache_kind kind, const char *disposition)
+{
+    const struct target_view *view = request_target(request);
+    if (view == NULL)
+        return;
+    if ((request->query.given & PARAM_BIT(AT)) != 0) {
+        reply_past(request, view, kind, disposition);
+        return;
+    }
+    if (view->profile == NULL) {
+        reply_error(request->req, 503, "no heap profile of target \"%.100s\" yet (%s%s%.100s)",
+                    view->info->facts.id, target_state_name(view->info->facts.state),
+                    view->info->facts.reason[0] != '\0' ? ": " : "", view->info->facts.reason);
+        return;
+    }
+    reply_one(request, view->profile, kind, disposition);
 }
 
 void handle_pprof_heap(struct request *request)

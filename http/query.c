@@ -2,6 +2,7 @@
 #include "http/query.h"
 
 #include "core/base/clock.h"
+#include "core/base/config.h"
 #include "http/stream_hub.h"
 
 const struct param_info query_params[PARAM_COUNT] = {
@@ -21,15 +22,24 @@ const struct param_info query_params[PARAM_COUNT] = {
     [PARAM_STATE] = {"state", "pending, firing, resolved, or several with commas",
                      "Only findings in these states"},
     [PARAM_RULE] = {"rule", "name of a rule", "Only findings of this rule"},
-    [PARAM_FORMAT] = {"format", "json or msgpack", "Form of the answer, whatever Accept says"},
+    [PARAM_FORMAT] = {"format", "json or msgpack; of differences pprof, flamegraph or text",
+                      "Form of the answer, whatever Accept says"},
     [PARAM_DEBUG] = {"debug", "0, 1 or 2",
                      "1: the text form of net/http/pprof instead of gzipped protobuf; 2: of "
                      "goroutines one by one"},
+    [PARAM_AT] = {"at", "RFC 3339 time, Unix seconds, or -DURATION such as -5m",
+                  "The profile as it was then: the newest taken until that instant"},
+    [PARAM_FROM] = {"from", "RFC 3339 time, Unix seconds, or -DURATION such as -5m",
+                    "The earlier of two instants"},
+    [PARAM_TO] = {"to", "RFC 3339 time, Unix seconds, or -DURATION such as -5m",
+                  "The later one; without it now"},
+    [PARAM_STEP] = {"step", "a duration from 1s to 30d, such as 10s or 5m",
+                    "One object for so long a time, with min, max and avg of each number"},
     [PARAM_EVENTS] = {"events", "snapshot, alert, suggestion, capture, or several with commas",
                       "Only events of these kinds"},
 };
 
-enum { SHOWN_MAX_BYTES = 64 }; /* of a client's text in an error message */
+enum { SHOWN_MAX_BYTES = 64, STEP_MAX_S = 30 * 86400 }; /* of a client's text in an error message */
 
 static int hex_digit(char c)
 {
@@ -158,6 +168,49 @@ static bool parse_time(const struct param_info *param, const char *text, uint64_
     return clock_parse_time(text, realtime_ns) ? true : fail_value(param, text, err);
 }
 
+static bool parse_instant(const struct param_info *param, const char *text, struct query_time *time,
+                          struct error *err)
+{
+    time->before_now = text[0] == '-';
+    const bool ok = time->before_now ? config_parse_duration(text + 1, &time->ns)
+                                     : clock_parse_time(text, &time->ns);
+    return ok ? true : fail_value(param, text, err);
+}
+
+uint64_t query_time_ns(const struct query_time *time, uint64_t now_realtime_ns)
+{
+    if (!time->before_now)
+        return time->ns;
+    return time->ns < now_realtime_ns ? now_realtime_ns - time->ns : 0;
+}
+
+static bool parse_step(const struct param_info *param, const char *text, uint64_t *step_ns,
+                       struct error *err)
+{
+    const bool ok = config_parse_duration(text, step_ns) && *step_ns >= CLOCK_NS_PER_S &&
+                    *step_ns <= STEP_MAX_S * CLOCK_NS_PER_S;
+    return ok ? true : fail_value(param, text, err);
+}
+
+static bool parse_format(const char *text, const struct query_rules *rules, enum format *format,
+                         struct error *err)
+{
+    static const char *const names[] = {[FORMAT_JSON] = "json",
+                                        [FORMAT_MSGPACK] = "msgpack",
+                                        [FORMAT_PPROF] = "pprof",
+                                        [FORMAT_FLAMEGRAPH] = "flamegraph",
+                                        [FORMAT_TEXT] = "text"};
+    const unsigned allowed =
+        rules->formats != 0 ? rules->formats : FORMAT_BIT(JSON) | FORMAT_BIT(MSGPACK);
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if ((allowed >> i & 1) != 0 && strcmp(names[i], text) == 0) {
+            *format = (enum format)i;
+            return true;
+        }
+    }
+    return fail_value(&query_params[PARAM_FORMAT], text, err);
+}
+
 static bool apply(struct query *query, enum param param, char *value,
                   const struct query_rules *rules, struct error *err)
 {
@@ -186,8 +239,15 @@ static bool apply(struct query *query, enum param param, char *value,
     case PARAM_STATE:
         return parse_states(value, &query->states, err);
     case PARAM_FORMAT:
-        return strcmp(value, "json") == 0 || strcmp(value, "msgpack") == 0 ||
-               fail_value(info, value, err);
+        return parse_format(value, rules, &query->format, err);
+    case PARAM_AT:
+        return parse_instant(info, value, &query->at, err);
+    case PARAM_FROM:
+        return parse_instant(info, value, &query->from, err);
+    case PARAM_TO:
+        return parse_instant(info, value, &query->to, err);
+    case PARAM_STEP:
+        return parse_step(info, value, &query->step_ns, err);
     case PARAM_DEBUG:
         if (strlen(value) != 1 || value[0] < '0' || value[0] > '2')
             return fail_value(info, value, err);
@@ -275,6 +335,9 @@ bool query_parse(struct query *query, const struct query_rules *rules, const cha
     query->severities = ~0U;
     query->states = ~0U;
     query->events = STREAM_KINDS_ALL;
+    query->format = FORMAT_JSON;
+    query->step_ns = 0;
+    query->at = query->from = query->to = (struct query_time){.ns = 0};
     query->debug = 0;
     query->text_used_ = 0;
     if (rules->allowed & QUERY_ANY_PARAM)

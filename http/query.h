@@ -29,6 +29,10 @@ enum param {
     PARAM_FORMAT,
     PARAM_DEBUG,
     PARAM_EVENTS,
+    PARAM_AT,
+    PARAM_FROM,
+    PARAM_TO,
+    PARAM_STEP,
     PARAM_COUNT
 };
 
@@ -40,6 +44,15 @@ struct param_info {
     const char *help;
 };
 extern const struct param_info query_params[PARAM_COUNT];
+
+enum format { FORMAT_JSON, FORMAT_MSGPACK, FORMAT_PPROF, FORMAT_FLAMEGRAPH, FORMAT_TEXT };
+#define FORMAT_BIT(name) (1U << FORMAT_##name)
+
+/* An instant: since the epoch, or so long before now. */
+struct query_time {
+    bool before_now;
+    uint64_t ns;
+};
 
 enum { QUERY_MAX_BYTES = 2048, QUERY_ANY_PARAM = 1 << 30 };
 
@@ -55,6 +68,11 @@ struct query {
     unsigned severities; /* 1 << enum severity; all if not given */
     unsigned states;     /* 1 << enum finding_state; all if not given */
     unsigned debug; /* 0, 1 or 2 */
+    enum format format; /* of those the path has; FORMAT_JSON if not given */
+    struct query_time at;
+    struct query_time from;
+    struct query_time to;
+    uint64_t step_ns; /* 0 if not given */
     unsigned events; /* 1 << enum stream_kind; all if not given */
     char text_[QUERY_MAX_BYTES + 1]; /* decoded: what the pointers point into */
     size_t text_used_;
@@ -64,12 +82,16 @@ struct query_rules {
     unsigned allowed; /* PARAM_BITs, or QUERY_ANY_PARAM: anything goes, nothing is looked at */
     size_t limit_default;
     size_t limit_max;
+    unsigned formats; /* FORMAT_BITs; 0: json and msgpack */
 };
 
 /* [text] is what follows '?', not terminated; length 0 for none.  On failure [err] is ERROR_USAGE
  * and names the parameter, what was found and what is allowed. */
 bool query_parse(struct query *query, const struct query_rules *rules, const char *text,
                  size_t length, struct error *err) GOPROFD_MUST_CHECK;
+
+/* [time] as nanoseconds since the epoch, seen from [now_realtime_ns]. */
+uint64_t query_time_ns(const struct query_time *time, uint64_t now_realtime_ns);
 
 /* Percent-decodes [text] into [out], terminated.  False when it is malformed, holds a NUL, or
  * needs [size] bytes or more.  [plus_is_space]: as in a query, not in a path. */

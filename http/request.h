@@ -23,6 +23,7 @@ struct request {
     const struct board_page *page_; /* held once asked for; NULL before */
     const char *id;                 /* decoded ":id" segment of the path, or NULL */
     struct query query;
+    const char *query_text; /* as received, terminated; "" if there is none */
 };
 
 /* The newest page, the same one for the whole request.  The dispatcher drops the hold. */

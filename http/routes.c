@@ -27,7 +27,7 @@ enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_
 #define HISTORY_PARAMS                                                                             \
     {                                                                                              \
         .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(SINCE) | PARAM_BIT(UNTIL) |    \
-                   PARAM_BIT(FIELDS) | PARAM_BIT(FORMAT),                                          \
+                   PARAM_BIT(FIELDS) | PARAM_BIT(STEP) | PARAM_BIT(FORMAT),                        \
         .limit_default = HISTORY_LIMIT, .limit_max = HISTORY_LIMIT_MAX                             \
     }
 #define CAPTURES_PARAMS                                                                            \
@@ -50,6 +50,15 @@ enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_
 #define PROFILE_PARAMS                                                                             \
     {                                                                                              \
         .allowed = PARAM_BIT(TARGET) | PARAM_BIT(DEBUG)                                            \
+    }
+#define PAST_PARAMS                                                                                \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(DEBUG) | PARAM_BIT(AT)                            \
+    }
+#define DIFF_PARAMS                                                                                \
+    {                                                                                              \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(FROM) | PARAM_BIT(TO) | PARAM_BIT(FORMAT),        \
+        .formats = FORMAT_BIT(PPROF) | FORMAT_BIT(FLAMEGRAPH) | FORMAT_BIT(TEXT)                   \
     }
 #define ANYTHING                                                                                   \
     {                                                                                              \
@@ -80,13 +89,14 @@ const struct route routes[] = {
     {"GET",  "/v1/rules/:id",               handle_rule,            ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Why a rule did or did not fire: what its last evaluations looked at, on one target or all"},
     {"POST", "/v1/rules/reload",            handle_rules_reload,    ROUTE_API, true,  ONLY_FORMAT,    "Loads the rules anew; 422 with FILE:LINE when one is broken, the old ones then stay"},
     {"POST", "/v1/capture/heap",            handle_capture_heap,    ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Keeps the heap profile of a target, or of every one with `target=all`, as a file"},
+    {"GET",  "/v1/profiles/diff",           handle_profile_diff,    ROUTE_API, false, DIFF_PARAMS,    "What changed in the heap of a target from one instant to another: for `go tool pprof`, as a flame graph, or as a table"},
     {"GET",  "/v1/captures",                handle_captures,        ROUTE_API, true,  CAPTURES_PARAMS, "Captured profiles, newest first, with the reason for each"},
     {"GET",  "/v1/captures/:path",          handle_capture,         ROUTE_API, false, NOTHING,        "One of them, by the `name` in the list, for `go tool pprof`"},
     {"GET",  "/v1/stream",                  handle_stream,          ROUTE_API, false, {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(EVENTS)}, "Server-sent events: snapshots, findings, captures; `Last-Event-ID` resumes"},
     {"GET",  "/metrics",                    handle_metrics,         ROUTE_PROMETHEUS, false, NOTHING, "Prometheus text or OpenMetrics by `Accept`, all targets"},
     {"GET",  "/debug/pprof/",               handle_pprof_index,     ROUTE_PPROF, false, NOTHING,        "Index page with a link for each target and profile"},
-    {"GET",  "/debug/pprof/heap",           handle_pprof_heap,      ROUTE_PPROF, false, PROFILE_PARAMS, "Heap profile of a target for `go tool pprof`"},
-    {"GET",  "/debug/pprof/allocs",         handle_pprof_allocs,    ROUTE_PPROF, false, PROFILE_PARAMS, "The same, opening at bytes ever allocated"},
+    {"GET",  "/debug/pprof/heap",           handle_pprof_heap,      ROUTE_PPROF, false, PAST_PARAMS, "Heap profile of a target for `go tool pprof`"},
+    {"GET",  "/debug/pprof/allocs",         handle_pprof_allocs,    ROUTE_PPROF, false, PAST_PARAMS, "The same, opening at bytes ever allocated"},
     {"GET",  "/debug/pprof/cmdline",        handle_pprof_cmdline,   ROUTE_PPROF, false, ONLY_TARGET,    "Command line of a target, arguments separated by NUL"},
     {"GET",  "/debug/pprof/goroutine",      handle_pprof_goroutine, ROUTE_PPROF, false, PROFILE_PARAMS, "Goroutines of a target with their stacks, read when asked for"},
     {"GET",  "/debug/pprof/block",          handle_pprof_block,     ROUTE_PPROF, false, PROFILE_PARAMS, "Where goroutines blocked, if the program records it"},
@@ -321,6 +331,7 @@ static void call_handler(h2o_req_t *req, struct loop *loop, const struct route_m
     request.loop = loop;
     request.wiring = loop->wiring;
     request.page_ = NULL;
+    request.query_text = h2o_strdup(&req->pool, query_text.len > 0 ? query_text.base : "", query_text.len).base;
     request.id = match->id[0] != '\0' ? match->id : NULL;
     if (!query_parse(&request.query, &route->query, query_text.base, query_text.len, &err)) {
         reply_failure(req, &err);

@@ -1,4 +1,4 @@
-/* snapshots.c - the newest snapshot, rendered once and sent often, and the history. */
+/* snapshots.c - the newest snapshot, rendered once and sent often. */
 #include "http/handlers.h"
 
 #include "core/base/json.h"
@@ -60,34 +60,4 @@ void handle_latest(struct request *request)
     cache_put(request->loop->cache, &key, body, now_ms);
     reply_body(request->req, 200, body);
     body_unref(body);
-}
-
-void handle_history(struct request *request)
-{
-    const struct target_view *view = request_target(request);
-    if (view == NULL)
-        return;
-    const struct query *query = &request->query;
-    const struct snapshot **found = calloc(query->limit + 1, sizeof(*found));
-    if (found == NULL) {
-        reply_error(request->req, 500, "out of memory");
-        return;
-    }
-    bool known = false;
-    const size_t count =
-        board_history(request->wiring->board, view->info->facts.id, query->since_realtime_ns,
-                      query->until_realtime_ns, found, query->limit, &known);
-
-    struct buffer out;
-    struct json json;
-    buffer_init(&out, REPLY_MAX_BYTES);
-    json_init(&json, &out);
-    json_begin_array(&json);
-    for (size_t i = 0; i < count; i++) {
-        view_json_snapshot(&json, view->info, found[i], wanted_fields(request));
-        snapshot_unref(found[i]);
-    }
-    json_end_array(&json);
-    free(found);
-    reply_buffer(request->req, 200, CONTENT_TYPE_JSON, &out);
 }

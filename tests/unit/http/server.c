@@ -123,6 +123,49 @@ Test(server, cuts_the_history_by_time_and_limit)
     expect("/v1/metrics/history?since=never", 400, "parameter since");
 }
 
+Test(server, sums_the_history_up_by_steps)
+{
+    fixture_start(&fixture);
+    /* Three snapshots, a second apart, from 00:47:32 on. */
+    struct answer answer = fixture_get(&fixture, "/v1/metrics/history?step=2s&fields=num_gc");
+    cr_assert_str_eq(answer.body,
+                     "[{\"timestamp\":\"2026-11-23T00:47:32Z\",\"samples\":2,\"num_gc\":"
+                     "{\"min\":41,\"max\":42,\"avg\":41.5}},"
+                     "{\"timestamp\":\"2026-11-23T00:47:34Z\",\"samples\":1,\"num_gc\":"
+                     "{\"min\":43,\"max\":43,\"avg\":43}}]");
+    answer_release(&answer);
+    answer = fixture_get(&fixture, "/v1/metrics/history?step=1s&limit=1&fields=num_gc");
+    cr_assert_not_null(strstr(answer.body, "[{\"timestamp\":\"2026-11-23T00:47:34Z\""), "%s", answer.body);
+    answer_release(&answer);
+    expect("/v1/metrics/history?step=1h", 200, "\"samples\":3");
+    expect("/v1/metrics/history?step=0s", 400, "parameter step");
+    expect("/v1/metrics/history?step=often", 400, "parameter step");
+}
+
+/* Two profiles of one process; the newer has more of main.leak. */
+Test(server, shows_what_changed_between_two_instants)
+{
+    fixture_start(&fixture);
+    expect("/v1/profiles/diff?target=demo", 400, "parameter from: missing");
+    expect("/v1/profiles/diff?target=demo&from=yesterday", 400, "parameter from");
+    expect("/v1/profiles/diff?target=demo&from=0", 404, "no heap profile of demo is so old");
+    expect("/v1/profiles/diff?target=demo&from=-1s&format=json", 400, "parameter format");
+    expect("/v1/profiles/diff?target=demo&from=-1s&format=text", 200, "bytes in use, from");
+    expect("/v1/profiles/diff?target=demo&from=-1s&format=flamegraph", 200,
+           "{\"name\":\"root\",\"value\":");
+    struct answer answer = fixture_get(&fixture, "/v1/profiles/diff?target=demo&from=-1s");
+    cr_assert_eq(answer.status, 200);
+    cr_assert_eq(memcmp(answer.body, "\x1F\x8B", 2), 0, "gzip");
+    answer_release(&answer);
+    struct answer now = fixture_get(&fixture, "/debug/pprof/heap?target=demo");
+    struct answer then = fixture_get(&fixture, "/debug/pprof/heap?target=demo&at=-0s");
+    cr_assert_eq(now.length, then.length);
+    cr_assert_eq(memcmp(now.body, then.body, now.length), 0, "byte for byte");
+    answer_release(&now);
+    answer_release(&then);
+    expect("/debug/pprof/heap?target=demo&at=1", 404, "oldest kept");
+}
+
 Test(server, puts_the_tops_of_all_targets_in_one_order)
 {
     fixture_start(&fixture);
