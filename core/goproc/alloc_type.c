@@ -13,6 +13,7 @@
 #include "core/goproc/call_target.h"
 #include "core/goproc/elf_file.h"
 #include "core/goproc/memory.h"
+#include "core/goproc/pclntab.h"
 
 enum form {
     FORM_SELF,  /* one object of the type */
@@ -21,39 +22,54 @@ enum form {
     FORM_CHAN,
 };
 
-/* A pattern that ends in '*' matches every longer name; the first match counts. */
+/* Functions of the package runtime.  A pattern that ends in '*' matches every longer name; the first match
+ * counts. */
 static const struct allocator {
     const char *pattern;
     unsigned argument;    /* that is the *type */
     unsigned argument_19; /* the same in Go 1.19 */
     enum form form;
 } allocators[] = {
-    {"runtime.newobject", 0, 0, FORM_SELF},
-    {"runtime.mallocgcSmall*", 1, 1, FORM_SELF}, /* specialised by size, 1.26 and later */
-    {"runtime.mallocgcTiny*", 1, 1, FORM_SELF},
-    {"runtime.convT", 0, 0, FORM_SELF},
-    {"runtime.convTnoptr", 0, 0, FORM_SELF},
-    {"runtime.newarray", 0, 0, FORM_SLICE},
-    {"runtime.makeslice", 0, 0, FORM_SLICE},
-    {"runtime.makeslice64", 0, 0, FORM_SLICE},
-    {"runtime.makeslicecopy", 0, 0, FORM_SLICE},
-    {"runtime.growslice*", 4, 0, FORM_SLICE},
-    {"runtime.moveSlice", 0, 0, FORM_SLICE},
-    {"runtime.moveSliceNoCap", 0, 0, FORM_SLICE},
-    {"runtime.makechan", 0, 0, FORM_CHAN},
-    {"runtime.makechan64", 0, 0, FORM_CHAN},
-    {"runtime.makemap", 0, 0, FORM_MAP},
-    {"runtime.makemap64", 0, 0, FORM_MAP},
-    {"runtime.mapassign*", 0, 0, FORM_MAP},
+    {"newobject", 0, 0, FORM_SELF},
+    {"mallocgcSmall*", 1, 1, FORM_SELF}, /* specialised by size, 1.26 and later */
+    {"mallocgcTiny*", 1, 1, FORM_SELF},
+    {"convT", 0, 0, FORM_SELF},
+    {"convTnoptr", 0, 0, FORM_SELF},
+    {"newarray", 0, 0, FORM_SLICE},
+    {"makeslice", 0, 0, FORM_SLICE},
+    {"makeslice64", 0, 0, FORM_SLICE},
+    {"makeslicecopy", 0, 0, FORM_SLICE},
+    {"growslice*", 4, 0, FORM_SLICE},
+    {"moveSlice", 0, 0, FORM_SLICE},
+    {"moveSliceNoCap", 0, 0, FORM_SLICE},
+    {"makechan", 0, 0, FORM_CHAN},
+    {"makechan64", 0, 0, FORM_CHAN},
+    {"makemap", 0, 0, FORM_MAP},
+    {"makemap64", 0, 0, FORM_MAP},
+    {"mapassign*", 0, 0, FORM_MAP},
 };
 
 enum { FROM_ENTRY_MAX_BYTES = 32 << 10, WINDOW_BYTES = 4 << 10 };
+enum {
+    NEAR_BACK_BYTES = 32,
+    WIDER_BACK_BYTES = 256,
+    WIDER_AFTER_BYTES = 136, /* as far as short jumps reach back */
+    NEAR_MAX_BYTES = 2 << 10,
+    NEAR_WHOLE_BYTES = 8 << 10,
+    AROUND_BYTES = 4 << 10,
+};
 enum { AFTER_CALL_BYTES = 16 << 10, CACHE_FIRST_SLOTS = 256, CACHE_MAX = 1 << 18 };
 
 struct known_call {
     uint64_t return_pc; /* 0: free slot */
     unsigned argument;
     struct call_value value;
+};
+
+enum { TYPES_KEPT = 128 };
+struct known_type {
+    uint64_t address; /* 0: none */
+    struct go_type type;
 };
 
 struct alloc_types {
@@ -63,6 +79,7 @@ struct alloc_types {
     size_t slot_count; /* a power of two */
     size_t used;
     unsigned char *code;
+    struct known_type *read; /* types read of late, by address */
 };
 
 struct alloc_types *alloc_types_new(const struct alloc_types_source *source)
@@ -75,7 +92,8 @@ struct alloc_types *alloc_types_new(const struct alloc_types_source *source)
     types->code = malloc(CALL_CODE_MAX_BYTES);
     types->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*types->slots));
     types->slot_count = CACHE_FIRST_SLOTS;
-    if (types->tracer == NULL || types->code == NULL || types->slots == NULL) {
+    types->read = calloc(TYPES_KEPT, sizeof(*types->read));
+    if (types->tracer == NULL || types->read == NULL || types->code == NULL || types->slots == NULL) {
         alloc_types_free(types);
         return NULL;
     }
@@ -88,14 +106,22 @@ void alloc_types_free(struct alloc_types *types)
         return;
     call_tracer_free(types->tracer);
     free(types->code);
+    free(types->read);
     free(types->slots);
     free(types);
 }
 
 static const struct allocator *find_allocator(const char *function)
 {
+    static const char package[] = "runtime.";
+
+    if (strncmp(function, package, sizeof(package) - 1) != 0)
+        return NULL;
+    function += sizeof(package) - 1;
     for (size_t i = 0; i < sizeof(allocators) / sizeof(allocators[0]); i++) {
         const char *pattern = allocators[i].pattern;
+        if (pattern[0] != function[0])
+            continue;
         const size_t length = strlen(pattern);
         if (pattern[length - 1] == '*' ? strncmp(pattern, function, length - 1) == 0
                                        : strcmp(pattern, function) == 0)
@@ -202,6 +228,42 @@ static struct call_value trace(struct alloc_types *types, const struct alloc_fra
     return decode(types, call_end, length, frame->entry, argument);
 }
 
+/* Most values are set a few instructions before the call.  Decoding begins where a line of the source does
+ * [back] bytes or more before the call, and ends [after] bytes behind it.  Jumps to in between are looked for
+ * in the whole function, or around the call if the function is long. */
+static struct call_value trace_near(struct alloc_types *types, const struct alloc_frame *frame,
+                                    unsigned argument, size_t back, size_t after)
+{
+    const struct call_value unknown = {.kind = CALL_VALUE_UNKNOWN};
+    const uint64_t bias = types->source.bias;
+    uint64_t line_start, end;
+
+    if (types->source.functions == NULL ||
+        elf_file_machine(types->source.elf) != ELF_MACHINE_X86_64 || frame->entry < bias ||
+        frame->entry == 0 || frame->return_pc <= frame->entry ||
+        !pclntab_code_at(types->source.functions, frame->return_pc - 1, frame->return_pc - back,
+                         &line_start, &end) ||
+        line_start < frame->entry || frame->return_pc - line_start > NEAR_MAX_BYTES ||
+        end < frame->return_pc)
+        return unknown;
+    uint64_t start = frame->entry;
+    if (end - start > NEAR_WHOLE_BYTES) {
+        if (frame->return_pc - start > AROUND_BYTES)
+            start = frame->return_pc - AROUND_BYTES;
+        if (end - frame->return_pc > AROUND_BYTES)
+            end = frame->return_pc + AROUND_BYTES;
+        if (line_start <= start)
+            return unknown;
+    }
+    const size_t length = (size_t)(end - start);
+    const size_t call_end = (size_t)(frame->return_pc - start);
+    const size_t stop = length - call_end < after ? length : call_end + after;
+    if (!elf_file_read_address(types->source.elf, start - bias, types->code, length, NULL))
+        return unknown;
+    return call_argument_amd64_near(types->tracer, types->code, call_end, length,
+                                    (size_t)(line_start - start), stop, start, argument);
+}
+
 static struct call_value value_of(struct alloc_types *types, const struct alloc_frame *frame,
                                   unsigned argument)
 {
@@ -209,8 +271,12 @@ static struct call_value value_of(struct alloc_types *types, const struct alloc_
         slot_of(types->slots, types->slot_count, frame->return_pc, argument);
     if (slot->return_pc == frame->return_pc && frame->return_pc != 0)
         return slot->value;
-    /* Most are told by what stands right before the call; only loops need what comes after it. */
-    struct call_value value = trace(types, frame, argument, 0);
+    struct call_value value = trace_near(types, frame, argument, NEAR_BACK_BYTES, 0);
+    if (value.kind == CALL_VALUE_UNKNOWN)
+        value = trace_near(types, frame, argument, WIDER_BACK_BYTES, WIDER_AFTER_BYTES);
+    /* Only loops need what comes after the call. */
+    if (value.kind == CALL_VALUE_UNKNOWN)
+        value = trace(types, frame, argument, 0);
     if (value.kind == CALL_VALUE_UNKNOWN)
         value = trace(types, frame, argument, AFTER_CALL_BYTES);
     if (frame->return_pc != 0 && reserve(types)) {
@@ -279,6 +345,22 @@ static bool address_of(struct alloc_types *types, const struct alloc_frame *fram
     return true;
 }
 
+/* The same types are allocated in many places. */
+static bool read_type(struct alloc_types *types, uint64_t address, struct go_type *type)
+{
+    struct known_type *known = &types->read[address / 32 % TYPES_KEPT];
+
+    if (known->address != address || address == 0) {
+        known->address = 0;
+        if (!go_type_read(types->source.elf, types->source.bias, &types->source.types, address,
+                          &known->type))
+            return false;
+        known->address = address;
+    }
+    *type = known->type;
+    return true;
+}
+
 /* Whether an allocation of [bytes], rounded up to a size class or to pages, can hold one [type]. */
 static bool fits(const struct go_type *type, uint64_t bytes)
 {
@@ -291,9 +373,11 @@ static bool fits(const struct go_type *type, uint64_t bytes)
 
 static bool is_possible(const struct go_type *type, enum form form, uint64_t object_bytes)
 {
+    const bool any_size = object_bytes == 0;
+
     switch (form) {
-    case FORM_SELF: return fits(type, object_bytes);
-    case FORM_SLICE: return type->size > 0 && type->size <= object_bytes;
+    case FORM_SELF: return type->size > 0 && (any_size || fits(type, object_bytes));
+    case FORM_SLICE: return type->size > 0 && (any_size || type->size <= object_bytes);
     case FORM_MAP: return type->kind == GO_KIND_MAP;
     case FORM_CHAN: return type->kind == GO_KIND_CHAN;
     }
@@ -346,8 +430,7 @@ bool alloc_types_find(struct alloc_types *types, const char *function,
     const unsigned argument =
         types->source.minor <= 19 ? allocator->argument_19 : allocator->argument;
     if (!address_of(types, frames, count, argument, &address) ||
-        !go_type_read(types->source.elf, types->source.bias, &types->source.types, address,
-                      &type) ||
+        !read_type(types, address, &type) ||
         !is_possible(&type, allocator->form, object_bytes) || !hide_shapes(type.name))
         return false;
     snprintf(name, ALLOC_TYPE_NAME_BYTES, "%s%s", allocator->form == FORM_SLICE ? "[]" : "",

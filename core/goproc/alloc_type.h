@@ -17,6 +17,7 @@
 
 struct elf_file;
 struct memory;
+struct pclntab;
 
 enum {
     ALLOC_TYPE_NAME_BYTES = GO_TYPE_NAME_MAX_BYTES + 3, /* "[]" and the end of the text */
@@ -34,6 +35,7 @@ struct alloc_types_source {
     uint64_t bias;
     struct module_range types;
     unsigned minor;        /* of the Go version */
+    const struct pclntab *functions; /* where instructions begin; NULL: all is decoded, which takes longer */
     struct memory *memory; /* for dictionaries, which the loader may have relocated; may be NULL */
 };
 
@@ -46,7 +48,7 @@ void alloc_types_free(struct alloc_types *types); /* NULL is allowed */
 bool alloc_types_knows(const char *function);
 
 /* The type that [function] allocated, called from frames[0] at its return_pc; frames[1] called frames[0]
- * and so on.  [object_bytes] must fit what is found.  False: unknown. */
+ * and so on.  [object_bytes] must fit what is found; 0: of any size.  False: unknown. */
 bool alloc_types_find(struct alloc_types *types, const char *function,
                       const struct alloc_frame *frames, size_t count, uint64_t object_bytes,
                       char name[ALLOC_TYPE_NAME_BYTES]);

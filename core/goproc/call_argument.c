@@ -6,6 +6,7 @@
 #include "core/goproc/call_trace.h"
 
 #include <Zydis/Zydis.h>
+#include <string.h>
 
 enum {
     RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11,
@@ -284,29 +285,118 @@ static bool decode_one(struct call_tracer *tracer, const ZydisDecodedInstruction
     return call_trace_step(tracer, &step);
 }
 
-struct call_value call_argument_amd64(struct call_tracer *tracer, const unsigned char *code,
-                                      size_t call_end, size_t length, uint64_t entry,
-                                      unsigned argument)
+/* Decodes code[at..end) into [tracer], and stops at padding behind the call.  Returns where it stopped. */
+static size_t decode(struct call_tracer *tracer, const unsigned char *code, size_t at, size_t call_end,
+                     size_t end, size_t length, uint64_t entry)
 {
-    const struct call_value unknown = {.kind = CALL_VALUE_UNKNOWN};
     ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;
-    size_t at = 0;
 
-    if (argument >= CALL_ARGUMENTS_MAX || call_end == 0 || call_end > length || length > CALL_CODE_MAX_BYTES ||
-        !ZYAN_SUCCESS(
+    if (!ZYAN_SUCCESS(
             ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
         !ZYAN_SUCCESS(ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_TRUE)))
-        return unknown;
-    call_trace_begin(tracer, length);
-    tracer->stack_register = RSP;
-    tracer->arguments = argument_registers;
-    tracer->argument_count = CALL_ARGUMENTS_MAX;
-    for (; at < length && (at < call_end || code[at] != PADDING_BYTE); at += instruction.length)
+        return at;
+    for (; at < end && (at < call_end || code[at] != PADDING_BYTE); at += instruction.length)
         if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code + at, length - at,
                                                         &instruction)) ||
             !decode_one(tracer, &instruction, at, length, entry))
             break;
-    return at < call_end ? unknown
-                         : call_trace_back(tracer, call_end, argument_registers[argument]);
+    return at;
+}
+
+static bool is_sane(size_t call_end, size_t length, unsigned argument)
+{
+    return argument < CALL_ARGUMENTS_MAX && call_end > 0 && call_end <= length &&
+           length <= CALL_CODE_MAX_BYTES;
+}
+
+static void begin_trace(struct call_tracer *tracer, size_t length)
+{
+    call_trace_begin(tracer, length);
+    tracer->stack_register = RSP;
+    tracer->arguments = argument_registers;
+    tracer->argument_count = CALL_ARGUMENTS_MAX;
+}
+
+struct call_value call_argument_amd64(struct call_tracer *tracer, const unsigned char *code,
+                                      size_t call_end, size_t length, uint64_t entry,
+                                      unsigned argument)
+{
+    if (!is_sane(call_end, length, argument))
+        return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+    begin_trace(tracer, length);
+    if (decode(tracer, code, 0, call_end, length, length, entry) < call_end)
+        return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+    return call_trace_back(tracer, call_end, argument_registers[argument]);
+}
+
+/* Jumps by a byte, wherever in code[from..to) one may begin, to within [low, high). */
+static void mark_short_jumps(struct call_tracer *tracer, const unsigned char *code, size_t from,
+                             size_t to, size_t low, size_t high)
+{
+    for (size_t at = from; at + 2 <= to; at++) {
+        const unsigned op = code[at];
+        const size_t target = at + 2 + (size_t)(ptrdiff_t)(int8_t)code[at + 1];
+        if (((op & 0xf0) == 0x70 || op == 0xeb || (op & 0xfc) == 0xe0) && target >= low &&
+            target < high)
+            call_trace_target(tracer, target);
+    }
+}
+
+/* The same with four bytes.  This looks at whole functions: sixteen bytes at a time. */
+static void mark_long_jumps(struct call_tracer *tracer, const unsigned char *code, size_t from,
+                            size_t to, size_t low, size_t high)
+{
+    typedef uint32_t lanes __attribute__((vector_size(16)));
+    enum { LANES = 4, DISTANCE_BYTES = 4, BLOCK = LANES * DISTANCE_BYTES };
+    const uint32_t span = (uint32_t)(high - low);
+    const lanes spread = {0, 4, 8, 12};
+
+    for (size_t at = from; at + 1 < to; at += BLOCK) {
+        const size_t last = to - at > BLOCK ? BLOCK : to - at;
+        if (to - at >= BLOCK + DISTANCE_BYTES) {
+            lanes hits = {0};
+            for (size_t phase = 0; phase < DISTANCE_BYTES; phase++) {
+                lanes distance;
+                memcpy(&distance, code + at + 1 + phase, sizeof(distance));
+                const uint32_t past = (uint32_t)(at + 1 + phase + DISTANCE_BYTES - low);
+                hits |= (lanes)(distance + spread + past < span);
+            }
+            uint64_t halves[2];
+            memcpy(halves, &hits, sizeof(halves));
+            if ((halves[0] | halves[1]) == 0)
+                continue;
+        }
+        for (size_t i = at + 1; i <= at + last && i + DISTANCE_BYTES <= to; i++) {
+            uint32_t distance;
+            memcpy(&distance, code + i, sizeof(distance));
+            const uint32_t past_low = (uint32_t)(i + DISTANCE_BYTES - low) + distance;
+            if (past_low < span && (code[i - 1] == 0xe9 || (i >= 2 && code[i - 2] == 0x0f &&
+                                                            (code[i - 1] & 0xf0) == 0x80)))
+                call_trace_target(tracer, low + past_low);
+        }
+    }
+}
+
+struct call_value call_argument_amd64_near(struct call_tracer *tracer, const unsigned char *code,
+                                           size_t call_end, size_t length, size_t begin,
+                                           size_t end, uint64_t entry, unsigned argument)
+{
+    enum { SHORT_JUMP_REACH = 130 };
+
+    if (!is_sane(call_end, length, argument) || begin >= call_end || end < call_end || end > length)
+        return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+    begin_trace(tracer, length);
+    tracer->in_middle = begin > 0;
+    tracer->straight_only = true;
+    const size_t decoded = decode(tracer, code, begin, call_end, end, length, entry);
+    if (decoded < call_end)
+        return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
+    const size_t reach = call_end + SHORT_JUMP_REACH;
+    mark_short_jumps(tracer, code, begin > SHORT_JUMP_REACH ? begin - SHORT_JUMP_REACH : 0, begin,
+                     begin, call_end);
+    mark_short_jumps(tracer, code, decoded, reach < length ? reach : length, begin, call_end);
+    mark_long_jumps(tracer, code, 0, begin, begin, call_end);
+    mark_long_jumps(tracer, code, decoded, length, begin, call_end);
+    return call_trace_back(tracer, call_end, argument_registers[argument]);
 }

@@ -51,6 +51,12 @@ void call_tracer_free(struct call_tracer *tracer);
 struct call_value call_argument_amd64(struct call_tracer *tracer, const unsigned char *code,
                                       size_t call_end, size_t length, uint64_t entry,
                                       unsigned argument);
+/* The same from what stands right before the call, decoded from offset [begin] on, where an instruction must
+ * begin, to [end]; [code] still is the whole function.  Unknown if the value comes from before [begin], or if
+ * any byte outside may belong to a jump to between where the value is set and the call. */
+struct call_value call_argument_amd64_near(struct call_tracer *tracer, const unsigned char *code,
+                                           size_t call_end, size_t length, size_t begin,
+                                           size_t end, uint64_t entry, unsigned argument);
 struct call_value call_argument_arm64(struct call_tracer *tracer, const unsigned char *code,
                                       size_t call_end, size_t length, uint64_t entry,
                                       unsigned argument);

@@ -39,6 +39,7 @@ void call_trace_begin(struct call_tracer *tracer, size_t length)
 {
     tracer->step_count = 0;
     tracer->jump_count = 0;
+    tracer->in_middle = tracer->straight_only = false;
     memset(tracer->is_target, 0, length / 8 + 1 < sizeof(tracer->is_target)
                                      ? length / 8 + 1
                                      : sizeof(tracer->is_target));
@@ -52,6 +53,11 @@ bool call_trace_step(struct call_tracer *tracer, const struct call_step *step)
     return true;
 }
 
+void call_trace_target(struct call_tracer *tracer, size_t to)
+{
+    tracer->is_target[to / 8] |= (unsigned char)(1U << (to % 8));
+}
+
 /* Notes that the step added last jumps to offset [to]; out of the code it is none of our ways. */
 bool call_trace_jump(struct call_tracer *tracer, uint64_t to, size_t length)
 {
@@ -61,7 +67,7 @@ bool call_trace_jump(struct call_tracer *tracer, uint64_t to, size_t length)
         return false;
     tracer->jumps[tracer->jump_count++] =
         (struct call_jump){.from = (uint32_t)(tracer->step_count - 1), .to = (uint32_t)to};
-    tracer->is_target[to / 8] |= (unsigned char)(1U << (to % 8));
+    call_trace_target(tracer, (size_t)to);
     return true;
 }
 
@@ -129,6 +135,8 @@ static enum effect step_back(const struct call_tracer *tracer, const struct call
 
 static struct call_value at_entry(const struct call_tracer *tracer, const struct place *place)
 {
+    if (tracer->in_middle)
+        return UNKNOWN_VALUE;
     for (unsigned i = 0; !place->is_slot && i < tracer->argument_count; i++)
         if (tracer->arguments[i] == place->reg)
             return (struct call_value){.kind = CALL_VALUE_PARAMETER, .parameter = i};
@@ -165,6 +173,8 @@ static struct call_value merge(struct call_tracer *tracer, uint32_t index, struc
     struct call_value merged = UNKNOWN_VALUE;
     bool any = false;
 
+    if (tracer->straight_only)
+        return UNKNOWN_VALUE;
     for (const struct trail *t = outer; t != NULL; t = t->outer)
         if (t->index == index && same_place(&t->place, &place)) {
             tracer->looped = true;

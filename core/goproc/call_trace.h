@@ -43,18 +43,21 @@ struct call_tracer {
     unsigned char is_target[CALL_CODE_MAX_BYTES / 8]; /* one bit an offset: a jump leads there */
     size_t step_count;
     size_t jump_count;
-    size_t cleared_bytes;
     unsigned stack_register;
     unsigned budget; /* steps that may still be looked at */
     const uint8_t *arguments; /* registers of the ABI, in order */
     unsigned argument_count;
     bool looped;
+    bool in_middle;     /* the steps do not begin with their function */
+    bool straight_only; /* not all jumps are known: where one leads to, the way ends */
 };
 
 void call_trace_begin(struct call_tracer *tracer, size_t length);
 /* False when there are too many. */
 bool call_trace_step(struct call_tracer *tracer, const struct call_step *step);
 bool call_trace_jump(struct call_tracer *tracer, uint64_t to, size_t length);
+/* Notes that code which was not decoded may jump to offset [to]. */
+void call_trace_target(struct call_tracer *tracer, size_t to);
 /* What [reg] holds before the call that ends at offset [call_end]. */
 struct call_value call_trace_back(struct call_tracer *tracer, size_t call_end, unsigned reg);
 

@@ -313,6 +313,7 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
                                              .bias = process->bias,
                                              .types = process->module.types,
                                              .minor = process->layout->minor,
+                                             .functions = process->functions,
                                              .memory = &process->memory};
     if (!call_stacks_decode_types(process->stacks, &types))
         return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);

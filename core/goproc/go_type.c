@@ -53,25 +53,26 @@ static void cut(char *name, size_t length)
 static bool read_name(const struct elf_file *elf, uint64_t linked, uint64_t room, bool extra_star,
                       char name[GO_TYPE_NAME_MAX_BYTES + 1])
 {
-    unsigned char head[NAME_HEAD_BYTES];
+    unsigned char bytes[NAME_HEAD_BYTES + 1 + GO_TYPE_NAME_MAX_BYTES];
+    const uint64_t in_file = elf_file_room(elf, linked);
     uint64_t length;
 
-    if (room < sizeof(head) || !elf_file_read_address(elf, linked, head, sizeof(head), NULL))
+    if (room > in_file)
+        room = in_file;
+    const size_t count = room < sizeof(bytes) ? (size_t)room : sizeof(bytes);
+    if (count < NAME_HEAD_BYTES || !elf_file_read_address(elf, linked, bytes, count, NULL))
         return false;
-    const size_t taken = 1 + read_length(head + 1, sizeof(head) - 1, &length);
-    if (taken == 1 || length <= (extra_star ? 1U : 0U) || length > room - taken)
+    size_t at = 1 + read_length(bytes + 1, NAME_HEAD_BYTES - 1, &length);
+    if (at == 1 || length <= (extra_star ? 1U : 0U) || length > room - at)
         return false;
-    linked += taken;
     if (extra_star) {
-        char star;
-        if (!elf_file_read_address(elf, linked, &star, 1, NULL) || star != '*')
+        if (bytes[at] != '*')
             return false;
-        linked++;
+        at++;
         length--;
     }
     const size_t kept = length <= GO_TYPE_NAME_MAX_BYTES ? (size_t)length : GO_TYPE_NAME_MAX_BYTES;
-    if (!elf_file_read_address(elf, linked, name, kept, NULL))
-        return false;
+    memcpy(name, bytes + at, kept);
     name[kept] = '\0';
     for (size_t i = 0; i < kept; i++)
         if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)

@@ -312,6 +312,47 @@ int32_t pclntab_value_at(const struct pclntab *table, const struct pclntab_funct
     }
 }
 
+/* Moves [*start] to the last run of the table at [offset] that begins by [before], if that is later, and
+ * [*end] to where the table ends. */
+static void last_run(const struct pclntab *table, const struct pclntab_function *function,
+                     uint32_t offset, uint64_t before, uint64_t *start, uint64_t *end)
+{
+    if (offset == 0 || offset >= table->pctab.length)
+        return;
+    const unsigned char *cursor = table->pctab.bytes + offset;
+    const unsigned char *stop = table->pctab.bytes + table->pctab.length;
+    uint64_t at = function->entry;
+    uint32_t value_delta, pc_delta;
+    while (take_uvarint(&cursor, stop, &value_delta) &&
+           (value_delta != 0 || at == function->entry) &&
+           take_uvarint(&cursor, stop, &pc_delta) && pc_delta != 0) {
+        if (at <= before && at > *start)
+            *start = at;
+        at += (uint64_t)pc_delta * table->quantum;
+    }
+    *end = at;
+}
+
+bool pclntab_code_at(const struct pclntab *table, uint64_t pc, uint64_t before, uint64_t *start,
+                     uint64_t *end)
+{
+    enum { NEAR_BYTES = 128, PCDATA_UNSAFE_POINT = 0, PCDATA_STACK_MAP = 1 };
+    struct pclntab_function function;
+    uint64_t ignored;
+
+    if (!pclntab_find_function(table, pc, &function))
+        return false;
+    *start = *end = function.entry;
+    last_run(table, &function, u32_at(function.record + FUNC_PCLN), before, start, end);
+    /* Long initialisers are one line of source. */
+    for (uint32_t i = PCDATA_UNSAFE_POINT; i <= PCDATA_STACK_MAP && i < function.npcdata; i++)
+        if (before > *start && before - *start > NEAR_BYTES)
+            last_run(table, &function,
+                     u32_at(function.record + table->layout->func_fixed_bytes + i * 4), before,
+                     start, &ignored);
+    return *end > function.entry;
+}
+
 static int32_t pcdata_at(const struct pclntab *table, const struct pclntab_function *function,
                          uint32_t index, uint64_t pc)
 {

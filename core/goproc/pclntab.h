@@ -60,6 +60,11 @@ bool pclntab_name_at(struct pclntab *table, uint64_t pc, struct pclntab_text *na
  * returns how many; 0 means that there is nothing to expand and [pc] stays as it is. */
 size_t pclntab_expand_last(struct pclntab *table, uint64_t pc, uint64_t *pcs, size_t capacity);
 
+/* Where code of the function at [pc] lies: it ends at [*end], and at [*start], the last such place up to [before]
+ * that the tables tell, an instruction begins. */
+bool pclntab_code_at(const struct pclntab *table, uint64_t pc, uint64_t before, uint64_t *start,
+                     uint64_t *end);
+
 /* Functions looked up by name; `end` 0 where there is none.  One pass for all of them. */
 struct pclntab_named {
     const char *name;

@@ -27,7 +27,7 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules bench_http
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules bench_http bench_types
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
@@ -91,6 +91,10 @@ echo
 echo "(a'') the daemon reading it once a second, the target idle"
 "$build/tests/bench/bench_daemon" "$build/goprofd" "$root/rules" "$pid" $((seconds / 3)) 0
 stop_target
+
+echo
+echo "(a''') the types of 9000 different calls that allocate in the go command, 10,000 to be within 50 ms"
+"$build/tests/bench/bench_types" "$("$go" env GOROOT)/bin/go" 9000 $runs
 
 echo
 echo "(b) the daemon idle with one small target"

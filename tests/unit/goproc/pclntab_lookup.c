@@ -58,6 +58,21 @@ Test(pclntab, resolves_return_addresses_to_the_call_before_them)
     drop();
 }
 
+Test(pclntab, knows_where_a_line_begins_and_where_code_ends)
+{
+    uint64_t start, end;
+    make("go1.26.8");
+    cr_assert(pclntab_code_at(table, PC_MALLOCGC + 0x90, PC_MALLOCGC + 0x88, &start, &end));
+    cr_assert_eq(start, PC_MALLOCGC + 0x80);
+    cr_assert_eq(end, PC_LEAK);
+    cr_assert(pclntab_code_at(table, PC_MALLOCGC + 0x90, PC_MALLOCGC + 0x7f, &start, &end));
+    cr_assert_eq(start, PC_MALLOCGC);
+    cr_assert(pclntab_code_at(table, PC_MALLOCGC + 0x90, PC_MALLOCGC - 1, &start, &end));
+    cr_assert_eq(start, PC_MALLOCGC);
+    cr_assert_not(pclntab_code_at(table, PC_END, PC_END, &start, &end));
+    drop();
+}
+
 Test(pclntab, reads_the_wider_inline_nodes_of_1_19_which_know_no_start_line)
 {
     make("go1.19.8");
