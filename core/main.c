@@ -24,6 +24,7 @@
 #include "core/store/board.h"
 #include "core/store/site_tagger.h"
 #include "http/server.h"
+#include "lua/cli_test.h"
 #include "lua/config_file.h"
 #include "lua/engine.h"
 #include "lua/tagger.h"
@@ -64,6 +65,7 @@ static const char usage_text[] =
     "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
     "       goprofd heap --core FILE [EXE] [-o FILE]   the same from a core file; EXE is what wrote it\n"
     "       goprofd goroutine PID [-o FILE] [-debug N] its goroutines; also block, mutex, threadcreate\n"
+    "       goprofd test PATH...                       run the tests of rules, in files and folders\n"
     "\n"
     "signals: SIGHUP reloads config and rules, SIGUSR1 captures profiles now, SIGTERM stops\n"
     "options (also in config.lua, or as environment GOPROF_KEY):\n";
@@ -547,6 +549,7 @@ int main(int argc, char **argv)
         {"block", cli_stacks},
         {"mutex", cli_stacks},
         {"threadcreate", cli_stacks},
+        {"test", cli_test},
     };
     if (argc > 1) {
         for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

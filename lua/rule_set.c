@@ -12,6 +12,7 @@
 #include "lua/rule.h"
 #include "lua/rule_test.h"
 #include "lua/source_file.h"
+#include "lua/test_file.h"
 
 enum { REPORT_MAX_BYTES = 64 * 1024 };
 
@@ -39,11 +40,12 @@ static void add_problem(struct loader *loader, const struct error *err, const ch
 
 /* ---- files ---- */
 
-/* Only *.lua that are not hidden: editors leave other things beside. */
+/* Only *.lua that are not hidden, for editors leave other things beside, and not the tests. */
 static int is_rule_file(const struct dirent *entry)
 {
     const size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".lua") == 0;
+    return entry->d_name[0] != '.' && length > 4 &&
+           strcmp(entry->d_name + length - 4, ".lua") == 0 && !test_file_is(entry->d_name);
 }
 
 static int compare_names(const struct dirent **left, const struct dirent **right)
