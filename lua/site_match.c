@@ -7,10 +7,10 @@
 struct site_match_entry {
     char kind;
     size_t length;
-    char pattern[MATCHER_PATTERN_MAX_BYTES];
     size_t count;
     uint8_t *verdicts; /* by site id */
     uint64_t used;     /* the least recently used one goes first */
+    char pattern[];
 };
 
 struct site_match {
@@ -53,7 +53,8 @@ size_t site_match_bytes(const struct site_match *match)
 {
     size_t bytes = sizeof(*match);
     for (size_t i = 0; i < match->entry_count; i++)
-        bytes += sizeof(struct site_match_entry) + match->entries[i]->count;
+        bytes += sizeof(struct site_match_entry) + match->entries[i]->length +
+                 match->entries[i]->count;
     return bytes;
 }
 
@@ -72,7 +73,7 @@ static struct site_match_entry *find_entry(const struct site_match *match, char 
 static struct site_match_entry *add_entry(struct site_match *match, char kind, const char *pattern,
                                size_t length)
 {
-    struct site_match_entry *entry = calloc(1, sizeof(*entry));
+    struct site_match_entry *entry = calloc(1, sizeof(*entry) + length);
     if (entry == NULL)
         return NULL;
     size_t at = match->entry_count;

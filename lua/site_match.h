@@ -13,7 +13,7 @@ struct site_match;
 struct site_match_entry;
 struct site_table;
 
-enum { SITE_MATCH_PATTERNS_MAX = 32, SITE_MATCH_SITES_MAX = 16384 };
+enum { SITE_MATCH_PATTERNS_MAX = 256, SITE_MATCH_SITES_MAX = 16384 };
 
 enum site_verdict { SITE_UNKNOWN, SITE_NO, SITE_YES };
 
