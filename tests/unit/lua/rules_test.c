@@ -1,9 +1,14 @@
 /* rules_test.c - the shipped rules on histories written down in tests/rules/. */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <unistd.h>
 
+#include "core/base/buffer.h"
+#include "core/base/config.h"
 #include "core/base/log.h"
 #include "lua/engine.h"
+#include "lua/rule_test.h"
+#include "lua/test_file.h"
 #include "scenario.h"
 #include "stage.h"
 
@@ -52,6 +57,43 @@ Test(rules, stay_quiet_about_healthy_services)
     scenario_run_file("healthy");
 }
 
+/* tests/rules/NAME_test.lua: what `goprofd test` runs, too. */
+Test(rules, do_what_their_tests_expect)
+{
+    struct config *config = config_new();
+    struct buffer report;
+    struct dirent *entry;
+    size_t run = 0;
+    DIR *dir = opendir(GOPROFD_SOURCE_DIR "/tests/rules");
+    cr_assert_not_null(dir);
+    cr_assert_not_null(config);
+    buffer_init(&report, 1 << 20);
+    while ((entry = readdir(dir)) != NULL) {
+        char path[512];
+        struct rule_test_result result;
+        struct error err = {.code = ERROR_NONE};
+        if (!test_file_is(entry->d_name))
+            continue;
+        (void)snprintf(path, sizeof(path), "%s/tests/rules/%s", GOPROFD_SOURCE_DIR, entry->d_name);
+        const bool ok = test_file_run(path, config, &report, &result, &err);
+        const char *lines = buffer_text(&report);
+        cr_expect(ok, "%s\n%s", err.message, lines != NULL ? lines : "");
+        cr_expect_geq(result.run, 3u, "%s: firing, not firing, recovering", path);
+        run += result.run;
+    }
+    (void)closedir(dir);
+    cr_assert_gt(run, 100u);
+    buffer_release(&report);
+    config_free(config);
+}
+
+static bool has_tests(const char *rule, const char *ending)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/tests/rules/%s%s", GOPROFD_SOURCE_DIR, rule, ending);
+    return access(path, R_OK) == 0;
+}
+
 /* Each shipped rule has its tests and its section in docs/rules.md. */
 Test(rules, are_all_tested_and_documented)
 {
@@ -76,10 +118,8 @@ Test(rules, are_all_tested_and_documented)
         cr_assert_str_eq(rule->doc, wanted);
         (void)snprintf(wanted, sizeof(wanted), "\n### %s\n", rule->name);
         cr_assert_not_null(strstr(docs, wanted), "docs/rules.md has no section %s", rule->name);
-        (void)snprintf(path, sizeof(path), "%s/tests/rules/%s.test", GOPROFD_SOURCE_DIR, rule->name);
-        in = fopen(path, "r");
-        cr_assert_not_null(in, "there is no %s", path);
-        (void)fclose(in);
+        cr_assert(has_tests(rule->name, ".test") || has_tests(rule->name, "_test.lua"),
+                  "tests/rules has no tests of %s", rule->name);
         cr_assert_lt(rule->memory_bytes, (uint64_t)256 * 1024, "%s takes %llu bytes", rule->name,
                      (unsigned long long)rule->memory_bytes);
     }
