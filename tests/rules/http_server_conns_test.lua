@@ -1,0 +1,38 @@
+-- http_server_conns_test: see docs/rules.md, "Tests of a rule".
+local function site(series)
+  return { {
+      func = "bufio.NewReaderSize", file = "/src/app/main.go", line = 42, primitive = "runtime.makeslice",
+      stack = { "net/http.newBufioReader", "net/http.(*conn).serve" }, object_bytes = "4KiB",
+      inuse = series.inuse, alloc = series.alloc or series.inuse } }
+end
+local target = { go_version = "go1.24.0" }
+
+return {
+  rule = "../../rules/http_server_conns.lua",
+  tests = {
+    { name = "what grows all the time is named",
+      beats = 665, gc = 1, target = target, sites = site { inuse = "2MiB+256KiBx664" },
+      expect = {
+        { quiet_until = 298 },
+        { suggestion = "http_server_conns", severity = "info", by = 605, group = "leak", message = "bufio.NewReaderSize (",
+          evidence = "bufio.NewReaderSize" } } },
+    { name = "it is over when the growth ends",
+      beats = 1605, gc = 1, target = target, sites = site { inuse = "2MiB+256KiBx605" },
+      expect = { { suggestion = "http_server_conns", by = 605 }, { closed_by = 1305 } } },
+    { name = "what filled up and stays flat is quiet",
+      beats = 900, gc = 2, target = target, sites = site { inuse = "40MiB", alloc = "40MiB+1MiBx900" },
+      expect = { { quiet = true } } },
+    { name = "what is given back again is quiet",
+      beats = 600, gc = 2, target = target,
+      sites = site { inuse = "10MiB+1MiBx20 30MiB-1MiBx20 10MiB+1MiBx20 30MiB-1MiBx20 10MiB+1MiBx20 30MiB-1MiBx20 10MiB",
+                     alloc = "10MiB+1MiBx600" },
+      expect = { { quiet = true } } },
+    { name = "the start of a process is its own matter",
+      beats = 60, gc = 1, target = { go_version = "go1.24.0", age = "0s" }, sites = site { inuse = "0+1MiBx40 40MiB" },
+      expect = { { quiet = true } } },
+    { name = "the same growth anywhere else is not this",
+      beats = 665, gc = 1, target = target,
+      sites = { { func = "main.other", primitive = "runtime.newobject", inuse = "2MiB+256KiBx664" } },
+      expect = { { quiet = true } } },
+  },
+}
