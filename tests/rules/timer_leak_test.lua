@@ -1,0 +1,48 @@
+-- timer_leak_test: see docs/rules.md, "Tests of a rule".
+local function site(series)
+  return { {
+      func = "time.NewTimer", file = "/src/app/main.go", line = 42, primitive = "runtime.newobject",
+      stack = { "time.After", "main.poll" }, object_bytes = "256",
+      inuse = series.inuse, alloc = series.alloc or series.inuse } }
+end
+local target = { go_version = "go1.22.8" }
+
+return {
+  rule = "../../rules/timer_leak.lua",
+  tests = {
+    { name = "what grows all the time is named",
+      beats = 125, gc = 1, target = target, sites = site { inuse = "2MiB+256KiBx124" },
+      expect = {
+        { quiet_until = 28 },
+        { suggestion = "timer_leak", severity = "info", by = 65, group = "leak", message = "main.poll (",
+          evidence = "main.poll" } } },
+    { name = "it is over when the growth ends",
+      beats = 1065, gc = 1, target = target, sites = site { inuse = "2MiB+256KiBx65" },
+      expect = { { suggestion = "timer_leak", by = 65 }, { closed_by = 765 } } },
+    { name = "what filled up and stays flat is quiet",
+      beats = 900, gc = 2, target = target, sites = site { inuse = "40MiB", alloc = "40MiB+1MiBx900" },
+      expect = { { quiet = true } } },
+    { name = "what is given back again is quiet",
+      beats = 600, gc = 2, target = target,
+      sites = site { inuse = "10MiB+1MiBx20 30MiB-1MiBx20 10MiB+1MiBx20 30MiB-1MiBx20 10MiB+1MiBx20 30MiB-1MiBx20 10MiB",
+                     alloc = "10MiB+1MiBx600" },
+      expect = { { quiet = true } } },
+    { name = "the start of a process is its own matter",
+      beats = 60, gc = 1, target = { go_version = "go1.22.8", age = "0s" }, sites = site { inuse = "0+1MiBx40 40MiB" },
+      expect = { { quiet = true } } },
+    { name = "the same growth anywhere else is not this",
+      beats = 125, gc = 1, target = target,
+      sites = { { func = "main.other", primitive = "runtime.newobject", inuse = "2MiB+256KiBx124" } },
+      expect = { { quiet = true } } },
+    { name = "newer versions of Go do not leak it",
+      beats = 125, gc = 1, target = { go_version = "go1.23.0" }, sites = site { inuse = "2MiB+256KiBx124" },
+      expect = { { quiet = true } } },
+    { name = "a newer one that was told to keep the old ways leaks them",
+      beats = 125, gc = 1, sites = site { inuse = "2MiB+256KiBx124" },
+      target = { go_version = "go1.24.0", settings = { DefaultGODEBUG = "asynctimerchan=1,gotypesalias=0" } },
+      expect = { { suggestion = "timer_leak", by = 65 } } },
+    { name = "of an unknown version nothing is said",
+      beats = 125, gc = 1, target = { go_version = "unknown" }, sites = site { inuse = "2MiB+256KiBx124" },
+      expect = { { quiet = true } } },
+  },
+}
