@@ -23,6 +23,7 @@
 #include "core/goproc/procfs.h"
 #include "core/look_schedule.h"
 #include "core/profile_jobs.h"
+#include "core/scrape/scraper.h"
 #include "core/store/board.h"
 #include "core/target.h"
 #include "core/target_set.h"
@@ -36,6 +37,7 @@ struct sampler {
     struct usage_context usage;
     struct look_budget look_budget;
     struct target_context context;
+    struct scraper *scraper; /* NULL: no target has a URL */
     struct target_set *targets;
     struct profile_jobs *jobs;
     struct target_view *views; /* TARGET_SET_MAX of them, filled anew each beat */
@@ -65,6 +67,22 @@ static void refuse_request(struct message *message)
                        "the sampler takes no requests: it is stopping, or has too many");
 }
 
+/* Whoever is scraped is fetched by another thread: the beat waits for no network. */
+static bool add_scraper(struct sampler *sampler, const struct config *config, struct error *err)
+{
+    bool wanted = false;
+    for (size_t i = 0; i < config->target_count; i++)
+        wanted = wanted || config->targets[i].kind == CONFIG_TARGET_URL;
+    if (!wanted)
+        return true;
+    sampler->scraper = scraper_new(err);
+    sampler->context.scraper = sampler->scraper;
+    sampler->context.scrape_interval_ns = sampler->interval_ns > SCRAPE_INTERVAL_MIN_NS
+                                              ? sampler->interval_ns
+                                              : SCRAPE_INTERVAL_MIN_NS;
+    return sampler->scraper != NULL;
+}
+
 struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err)
 {
     struct sampler *sampler = calloc(1, sizeof(*sampler));
@@ -90,6 +108,8 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
         goto no_memory;
     sampler->control_fd = mailbox_poll_fd(sampler->control, err);
     if (sampler->control_fd == -1)
+        goto fail;
+    if (!add_scraper(sampler, config, err))
         goto fail;
     sampler->targets = target_set_new(config, &sampler->context, err);
     if (sampler->targets == NULL)
@@ -346,6 +366,8 @@ void sampler_request_profile(struct sampler *sampler, const struct profile_reque
 
 bool sampler_start(struct sampler *sampler, struct error *err)
 {
+    if (sampler->scraper != NULL && !scraper_start(sampler->scraper, err))
+        return false;
     const int failed = pthread_create(&sampler->thread, NULL, sampler_main, sampler);
     if (failed != 0)
         return error_set(err, ERROR_SYSTEM, "start the sampler thread: %s",
@@ -357,6 +379,8 @@ bool sampler_start(struct sampler *sampler, struct error *err)
 
 void sampler_stop(struct sampler *sampler)
 {
+    if (sampler->scraper != NULL)
+        scraper_stop(sampler->scraper);
     if (!sampler->started)
         return;
     mailbox_close(sampler->control);
@@ -370,6 +394,7 @@ void sampler_free(struct sampler *sampler)
         return;
     profile_jobs_free(sampler->jobs);
     target_set_free(sampler->targets);
+    scraper_free(sampler->scraper);
     usage_context_release(&sampler->usage);
     mailbox_free(sampler->control);
     free(sampler->views);

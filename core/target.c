@@ -45,6 +45,7 @@ void target_free(struct target *target)
     if (target == NULL)
         return;
     target_detach(target);
+    target_free_scraped(target->scraped);
     if (target->has_loss)
         target_loss_release(&target->loss);
     snapshot_unref(target->snapshot);
@@ -266,6 +267,11 @@ void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns)
 bool target_stack_source(struct target *target, struct stack_source *source, uint64_t *opening,
                          struct error *err)
 {
+    if (target->scraped != NULL)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "target \"%.60s\" is scraped, which fetches heap profiles only: ask the program "
+                         "itself for this one",
+                         target->id);
     if (target->process == NULL)
         return error_set(err, target->reason.code == ERROR_NONE ? ERROR_GONE : target->reason.code,
                          "target \"%.60s\" is %s%s%.90s", target->id,
@@ -296,6 +302,8 @@ static const struct target_info *build_info(const struct target *target)
     facts.id = target->id;
     facts.name = target->name;
     facts.source = SOURCE_PROCESS;
+    if (target->scraped != NULL)
+        target_scraped_facts(target, &facts, &cmdline, &cmdline_length);
     facts.state = target->state;
     facts.reason = target->reason.message;
     facts.reason_code = target->reason.code;

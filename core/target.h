@@ -22,6 +22,8 @@ struct board_counters;
 struct config_target;
 struct look_budget;
 struct procfs;
+struct scrape;
+struct scraper;
 struct site_tagger;
 struct stack_source;
 struct target;
@@ -33,6 +35,8 @@ struct target_context {
     struct usage_context *usage;
     struct look_budget *look_budget; /* for pages: memory_watch.h */
     struct board_counters *counters;
+    struct scraper *scraper; /* of targets with a URL; NULL: there are none */
+    uint64_t scrape_interval_ns; /* of those whose config does not say another */
     const struct site_tagger *tagger; /* NULL: sites get their default tags */
     _Atomic uint64_t retention_window_ns; /* horizon of the retention estimates; may change */
 };
@@ -45,12 +49,17 @@ const char *target_id(const struct target *target);
 const char *target_name(const struct target *target);
 bool target_is_configured(const struct target *target); /* named in the config: never forgotten */
 enum target_state target_get_state(const struct target *target);
+bool target_is_scraped(const struct target *target);
 pid_t target_pid(const struct target *target); /* 0 while no process is attached */
 uint64_t target_state_since_ns(const struct target *target); /* monotonic */
 
 /* Connects [target] to a process.  Success or not, the target then has that pid and a state with a
  * reason; a refused or unsupported process is tried again with growing pauses. */
 void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns);
+
+/* Instead of attaching: the target is a program elsewhere, which [scrape] fetches; borrowed, outlives the
+ * target.  False without memory. */
+bool target_use_scrape(struct target *target, struct scrape *scrape) GOPROFD_MUST_CHECK;
 
 /* From the next attach on: switch heap profiling on in a process that has it off, and off again when it
  * is let go of.  The one thing that is ever written into a target. */
@@ -59,7 +68,8 @@ void target_enable_profiling(struct target *target, bool enable);
 /* Says why nothing is attached ("no process matches ..."); for configured targets. */
 void target_set_waiting(struct target *target, const char *reason, uint64_t now_monotonic_ns);
 
-/* One beat: reads the process, seals a snapshot, updates the state. */
+/* One beat: reads the process, or takes what was scraped since the last one; seals a snapshot, updates the
+ * state. */
 void target_read(struct target *target, uint64_t now_monotonic_ns);
 /* Whether a memory cgroup around its process was nearly full when it was read last: it is worth reading
  * more often, while it can be read. */

@@ -2,7 +2,8 @@
  *
  *   target.c       its life: attach, state, view
  *   target_read.c  one beat
- *   target_loss.c  how its process came to its end, and its last profile */
+ *   target_loss.c  how its process came to its end, and its last profile
+ *   target_scraped.c  one beat of a target that is scraped */
 #ifndef GOPROFD_TARGET_PARTS_H
 #define GOPROFD_TARGET_PARTS_H
 
@@ -17,7 +18,10 @@ struct memory_watch;
 struct process_usage;
 struct profile;
 struct snapshot;
+struct snapshot_values;
 struct tops;
+
+struct scraped; /* target_scraped.c */
 
 struct target {
     const struct target_context *context;
@@ -39,6 +43,7 @@ struct target {
     bool short_of_memory;          /* at the last read */
     bool enable_profiling; /* the config says so */
     bool rate_written;     /* by us, into [process] */
+    struct scraped *scraped; /* NULL: it is a process of this host */
     struct target_loss loss;
     bool has_loss;
     struct go_process *process; /* NULL unless it could be opened */
@@ -64,6 +69,18 @@ enum target_state target_state_of_error(enum error_code code);
 void target_open_process(struct target *target, uint64_t now_monotonic_ns);
 /* Lets go of the process; its pid stays. */
 void target_detach(struct target *target);
+
+/* target_read.c */
+/* Takes over a hold: the target's newest profile, with its tops. */
+void target_take_profile(struct target *target, const struct profile *profile);
+void target_fill_profile_values(struct snapshot_values *values, const struct profile *profile);
+
+/* target_scraped.c */
+void target_read_scraped(struct target *target, uint64_t now_monotonic_ns);
+/* Texts stay [target]'s. */
+void target_scraped_facts(const struct target *target, struct target_facts *facts,
+                          const char **cmdline, size_t *cmdline_length);
+void target_free_scraped(struct scraped *scraped); /* NULL is allowed */
 
 /* target_loss.c */
 /* Looks whether the OOM killer was at work in the cgroup of the process since the last look: by what was

@@ -27,7 +27,7 @@ static bool same_process_still(struct target *target, struct error *err)
     return true;
 }
 
-static void take_profile(struct target *target, const struct profile *profile)
+void target_take_profile(struct target *target, const struct profile *profile)
 {
     target->profile_generation = target->generation;
     if (profile == target->profile) {
@@ -40,7 +40,7 @@ static void take_profile(struct target *target, const struct profile *profile)
     target->tops = profile == NULL ? NULL : tops_new(profile, GROUP_TYPE_TAG, SNAPSHOT_TOP_MAX);
 }
 
-static void fill_profile_values(struct snapshot_values *values, const struct profile *profile)
+void target_fill_profile_values(struct snapshot_values *values, const struct profile *profile)
 {
     SNAPSHOT_SET(values, profile_sites, profile->entry_count);
     SNAPSHOT_SET(values, profile_inuse_bytes, (uint64_t)profile->totals.inuse_bytes);
@@ -130,9 +130,9 @@ static void read_go(struct target *target, struct snapshot *building, uint64_t n
     count_read(target->context->counters, &building->values, ok);
 
     if (ok) {
-        take_profile(target, profile);
+        target_take_profile(target, profile);
         if (target->profile != NULL)
-            fill_profile_values(&building->values, target->profile);
+            target_fill_profile_values(&building->values, target->profile);
         target_set_state(target, TARGET_UP, NULL, now_monotonic_ns);
         publish_snapshot(target, building);
         return;
@@ -174,6 +174,10 @@ static void read_kernel_only(struct target *target, struct snapshot *building,
 
 void target_read(struct target *target, uint64_t now_monotonic_ns)
 {
+    if (target->scraped != NULL) {
+        target_read_scraped(target, now_monotonic_ns);
+        return;
+    }
     if (target->pid == 0)
         return;
     if (target->process == NULL && now_monotonic_ns >= target->retry_at_ns)

@@ -10,6 +10,7 @@
 #include "core/goproc/go_finder.h"
 #include "core/goproc/procfs.h"
 #include "core/goproc/procfs_environ.h"
+#include "core/scrape/scraper.h"
 #include "core/target.h"
 
 enum {
@@ -107,7 +108,7 @@ static struct target *slot_for(struct target_set *set, const char *name, bool co
         struct target *present = find_id(set, id);
         if (present == NULL)
             return add_target(set, id, name, configured && number == 1);
-        if (target_pid(present) == 0)
+        if (target_pid(present) == 0 && !target_is_scraped(present))
             return present;
     }
     return NULL;
@@ -224,7 +225,18 @@ static enum discover_verdict visit(pid_t pid, uint64_t start_ticks, void *contex
 
 static bool is_named(const struct config_target *entry)
 {
-    return entry->kind == CONFIG_TARGET_PID || entry->name != NULL;
+    return entry->kind == CONFIG_TARGET_PID || entry->kind == CONFIG_TARGET_URL ||
+           entry->name != NULL;
+}
+
+/* Host and port of [url]. */
+static void copy_host(char out[TARGET_ID_MAX_BYTES], const char *url)
+{
+    char host[TARGET_ID_MAX_BYTES];
+    const char *after_scheme = strstr(url, "://");
+    const char *begin = after_scheme != NULL ? after_scheme + 3 : url;
+    (void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(begin, "/"), begin);
+    copy_name(out, host);
 }
 
 /* The id of an entry that is a target from the start. */
@@ -232,6 +244,8 @@ static void copy_entry_id(char out[TARGET_ID_MAX_BYTES], const struct config_tar
 {
     if (entry->name != NULL)
         copy_name(out, entry->name);
+    else if (entry->kind == CONFIG_TARGET_URL)
+        copy_host(out, entry->url);
     else
         (void)snprintf(out, TARGET_ID_MAX_BYTES, "pid-%d", (int)entry->pid);
 }
@@ -287,6 +301,17 @@ void target_set_refresh(struct target_set *set, uint64_t now_monotonic_ns)
     forget_gone(set);
 }
 
+static bool add_scraped(struct target_set *set, struct target *target,
+                        const struct config_target *entry, struct error *err)
+{
+    struct scrape *scrape = scraper_add(set->context->scraper, entry,
+                                        set->context->scrape_interval_ns, err);
+    if (scrape == NULL)
+        return false;
+    return target_use_scrape(target, scrape) ||
+           error_set(err, ERROR_NO_MEMORY, "no memory for target %s", target_id(target));
+}
+
 /* Every named entry of the config is a target from the start, so that one that is missing shows. */
 static bool add_configured(struct target_set *set, struct error *err)
 {
@@ -296,11 +321,18 @@ static bool add_configured(struct target_set *set, struct error *err)
             continue;
         char id[TARGET_ID_MAX_BYTES];
         copy_entry_id(id, entry);
+        if (find_id(set, id) != NULL)
+            return error_set(err, ERROR_USAGE,
+                             "targets: two are called '%s'; give one of them a name of its own", id);
         struct target *target = add_target(set, id, entry->name != NULL ? entry->name : id, true);
         if (target == NULL)
             return error_set(err, ERROR_NO_MEMORY, "no memory for target %s", id);
         char why[TARGET_ID_MAX_BYTES + 64];
-        if (entry->kind == CONFIG_TARGET_PID)
+        if (entry->kind == CONFIG_TARGET_URL) {
+            if (!add_scraped(set, target, entry, err))
+                return false;
+            (void)snprintf(why, sizeof(why), "it was not scraped yet");
+        } else if (entry->kind == CONFIG_TARGET_PID)
             (void)snprintf(why, sizeof(why), "pid %d was not looked at yet", (int)entry->pid);
         else
             (void)snprintf(why, sizeof(why), "no running process matches exe '%.100s'", entry->exe);

@@ -210,6 +210,7 @@ void view_json_target(struct json *json, const struct target_view *view, uint64_
         json_member_i64(json, "pid", facts->pid);
     if (facts->start_realtime_ns != 0)
         json_member_time(json, "started_at", facts->start_realtime_ns);
+    write_if_known(json, "url", facts->url);
     write_if_known(json, "exe", facts->exe);
     write_build(json, facts);
     write_if_known(json, "container_id", facts->container_id);

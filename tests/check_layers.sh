@@ -14,10 +14,13 @@ bad 'core/(goproc|pprof|capture|sampler)' core/store
 bad 'core/(pprof|capture|sampler)' core/goproc
 bad 'core/(goproc|capture|sampler)' core/pprof
 bad 'core/(goproc|sampler)' core/capture
+bad 'core/(store|goproc|pprof|capture|export|scrape|sampler)' core/transport
+bad 'core/(goproc|capture|export|sampler)' core/scrape
 bad 'core/(goproc|pprof|sampler)' lua
 bad 'core/(goproc|sampler)' http
 # Third-party headers each have one home.
 if grep -rlE '#include <(lua|lauxlib|lualib)\.h>' core http --include='*.[ch]'; then fail=1; fi
 if grep -rlE '#include <h2o(\.h|/)' core lua --include='*.[ch]'; then fail=1; fi
 if grep -rlE '#include <Zydis/' core lua http --include='*.[ch]' | grep -vE '^core/goproc/(code_refs|call_argument)\.c$'; then fail=1; fi
+if grep -rlE '#include <curl/' core lua http --include='*.[ch]' | grep -v '^core/transport/transport\.c$'; then fail=1; fi
 exit $fail

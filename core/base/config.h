@@ -36,12 +36,24 @@ enum config_target_kind { CONFIG_TARGET_PID, CONFIG_TARGET_EXE, CONFIG_TARGET_UR
 /* Whose last profiles are kept when they end. */
 enum capture_on_exit { CAPTURE_ON_EXIT_NONE, CAPTURE_ON_EXIT_OOM, CAPTURE_ON_EXIT_ALL };
 
+/* How a URL is scraped.  Paths are "" where not set. */
+struct config_scrape {
+    uint64_t interval_ns; /* 0: the default, which depends on the sampling interval */
+    uint64_t timeout_ns;  /* of one request */
+    const char *bearer_token_file;
+    const char *basic_auth_file; /* holds user:password */
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+};
+
 struct config_target {
     enum config_target_kind kind;
-    const char *name; /* NULL: taken from the executable */
+    const char *name; /* NULL: taken from the executable, or the host and port of the URL */
     pid_t pid;
     const char *exe;  /* glob over the path of the executable; without '/' over its base name */
     const char *url;
+    struct config_scrape scrape; /* of [url] */
     const char *const *exclude; /* globs, for discover */
     size_t exclude_count;
     bool enable_heap_profiling; /* write runtime.MemProfileRate where it is 0 */

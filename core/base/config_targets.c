@@ -1,19 +1,21 @@
-/* config_targets.c - the `targets` list: which processes are watched, and under which names.
+/* config_targets.c - the `targets` list: which programs are watched, and under which names.
  *
  *   { name = "api", pid = 4711 }          one process
  *   { name = "api", exe = "/srv/api*" }   every process of that executable
- *   { discover = true, exclude = {...} }  every readable Go process */
+ *   { discover = true, exclude = {...} }  every readable Go process
+ *   { name = "far", url = "http://far:6060" }   a program elsewhere, scraped: config_scrape.c */
 #include <math.h>
 
 #include "core/base/arena.h"
 #include "core/base/config_parts.h"
+#include "core/base/config_scrape.h"
 
 enum { TARGETS_MAX = 1024, EXCLUDES_MAX = 256, GLOB_MAX_BYTES = 4095, PID_LARGEST = 4194304 };
 
 static const char *const target_keys[] = {"name", "pid", "exe", "url", "discover", "exclude",
-                                          "enable_heap_profiling"};
+                                          "enable_heap_profiling", CONFIG_SCRAPE_KEYS};
 enum { TARGET_KEY_COUNT = sizeof(target_keys) / sizeof(target_keys[0]) };
-enum { KEY_NAME, KEY_PID, KEY_EXE, KEY_URL, KEY_DISCOVER, KEY_EXCLUDE, KEY_ENABLE };
+enum { KEY_NAME, KEY_PID, KEY_EXE, KEY_URL, KEY_DISCOVER, KEY_EXCLUDE, KEY_ENABLE, KEY_SCRAPE };
 
 /* The members of one entry, by key; NULL where absent. */
 struct entry {
@@ -50,15 +52,15 @@ static bool split_entry(struct config_load *load, const struct config_node *node
             entry->values[member] = child->kind == NODE_NIL ? NULL : child;
         } else if (child->key == NULL) {
             config_problem_node(load, entry->key, child,
-                                "named members: name, pid, exe, discover, exclude, "
-                                "enable_heap_profiling");
+                                "named members, such as name = \"api\"");
             ok = false;
         } else {
             char key[128];
             (void)snprintf(key, sizeof(key), "%s.%.80s", entry->key, child->key);
             config_problem_unknown(load, key,
-                                   "unknown key; known: name, pid, exe, discover, exclude, "
-                                   "enable_heap_profiling",
+                                   "unknown key; known: name, pid, exe, url, discover, exclude, "
+                                   "enable_heap_profiling, interval, timeout, bearer_token_file, "
+                                   "basic_auth_file, ca_file, cert_file, key_file",
                                    child->key, target_keys, TARGET_KEY_COUNT);
             ok = false;
         }
@@ -151,8 +153,43 @@ static bool set_enable(struct config_load *load, const struct entry *entry,
         report(load, entry, KEY_ENABLE, "true or false");
         return false;
     }
+    if (target->kind == CONFIG_TARGET_URL) {
+        report(load, entry, KEY_ENABLE, "only processes of this host; it has no effect over a URL");
+        return false;
+    }
     target->enable_heap_profiling = enable->boolean;
     return true;
+}
+
+static bool set_url(struct config_load *load, const struct entry *entry,
+                    struct config_target *target)
+{
+    const struct config_node *url = entry->values[KEY_URL];
+    target->kind = CONFIG_TARGET_URL;
+    if (url->kind != NODE_STRING || !config_url_valid(url->string)) {
+        report(load, entry, KEY_URL,
+               "an http:// or https:// URL without user, query and fragment");
+        return false;
+    }
+    target->url = copy_text(load, entry->key, url->string);
+    return target->url != NULL;
+}
+
+/* What only a URL has. */
+static bool set_scrape(struct config_load *load, const struct entry *entry,
+                       struct config_target *target)
+{
+    bool ok = true;
+    if (target->kind == CONFIG_TARGET_URL)
+        return config_set_scrape(load, entry->key, &target_keys[KEY_SCRAPE],
+                                 &entry->values[KEY_SCRAPE], &target->scrape);
+    for (unsigned member = KEY_SCRAPE; member < TARGET_KEY_COUNT; member++) {
+        if (entry->values[member] != NULL) {
+            report(load, entry, member, "only together with url");
+            ok = false;
+        }
+    }
+    return ok;
 }
 
 static bool set_pid(struct config_load *load, const struct entry *entry,
@@ -211,25 +248,21 @@ static bool set_target(struct config_load *load, const struct config_node *node,
     for (unsigned member = KEY_PID; member <= KEY_DISCOVER; member++)
         kinds += entry.values[member] != NULL;
     if (kinds != 1) {
-        config_problem(load, entry.key, "found %s; allowed: exactly one of pid, exe, discover",
-                       kinds == 0 ? "none of pid, exe, discover" : "several of pid, exe, url, discover");
-        return false;
-    }
-    if (entry.values[KEY_URL] != NULL) {
-        char key[64];
-        member_key(&entry, KEY_URL, key);
-        config_problem(load, key, "pprof-scraped targets are not supported yet; remove this entry, "
-                                  "or run goprofd on the host of that process");
+        config_problem(load, entry.key, "found %s; allowed: exactly one of pid, exe, url, discover",
+                       kinds == 0 ? "none of pid, exe, url, discover" : "several of pid, exe, url, discover");
         return false;
     }
     if (entry.values[KEY_PID] != NULL)
         ok = set_pid(load, &entry, target) && ok;
     else if (entry.values[KEY_EXE] != NULL)
         ok = set_exe(load, &entry, target) && ok;
+    else if (entry.values[KEY_URL] != NULL)
+        ok = set_url(load, &entry, target) && ok;
     else
         ok = set_discover(load, &entry, target) && ok;
     ok = set_name(load, &entry, target) && ok;
     ok = set_enable(load, &entry, target) && ok;
+    ok = set_scrape(load, &entry, target) && ok;
     return set_exclude(load, &entry, target) && ok;
 }
 

@@ -1,7 +1,7 @@
 /* profile_text.c - a struct profile as net/http/pprof's ?debug=1 text.
  *
  * The same lines as runtime/pprof's writeHeapInternal, unscaled like there (the rate in the
- * first line lets pprof scale them), largest in-use first (as Go up to 1.22; later ones
+ * first line lets pprof scale them; a profile that was scraped came scaled, and says rate 1), largest in-use first (as Go up to 1.22; later ones
  * list the largest last).  Left out, because a profile does not know them: the offset
  * "+0x.." behind each function name, the pcs of inlined callers, and the runtime.MemStats tail.
  * Names come from the target: control characters are escaped, so that none forges a line. */
@@ -18,8 +18,18 @@ struct text_counts {
     uint64_t alloc_bytes;
 };
 
+static uint64_t not_negative(int64_t value)
+{
+    return value < 0 ? 0 : (uint64_t)value;
+}
+
 static struct text_counts counts_of(const struct profile_entry *entry)
 {
+    if (entry->allocs == 0 && entry->frees == 0) /* it came scaled, or all is zero */
+        return (struct text_counts){.inuse_objects = not_negative(entry->inuse_objects),
+                                    .inuse_bytes = not_negative(entry->inuse_bytes),
+                                    .alloc_objects = not_negative(entry->alloc_objects),
+                                    .alloc_bytes = not_negative(entry->alloc_bytes)};
     /* More frees than allocations is what a torn read looks like; Go would print it negative. */
     const uint64_t inuse = entry->allocs > entry->frees ? entry->allocs - entry->frees : 0;
     return (struct text_counts){.inuse_objects = inuse,
@@ -114,7 +124,8 @@ static void append_header(struct buffer *out, const struct profile *profile)
     buffer_append_string(out, "heap profile: ");
     append_counts(out, &total);
     buffer_append_string(out, " heap/");
-    buffer_append_i64(out, profile->rate * 2);
+    /* What came scaled is not to be scaled again. */
+    buffer_append_i64(out, profile->scaled ? 2 : profile->rate * 2);
     buffer_append_byte(out, '\n');
 }
 

@@ -39,6 +39,7 @@ struct profile {
     uint64_t start_realtime_ns; /* when the target started; 0 if unknown */
     uint64_t cycle;             /* the runtime's profile cycle that was read */
     int64_t rate;               /* runtime.MemProfileRate, bytes per sample */
+    bool scaled;                /* it came so: `allocs` and `frees` of its entries are not known */
     bool partial;               /* a cap was reached or consistency was given up */
     const char *partial_reason; /* constant text, or NULL */
     const struct mapping *mappings; /* in [sites] */

@@ -92,6 +92,7 @@ static bool copy_facts(struct arena *arena, struct target_facts *facts)
         &facts->vcs_revision, &facts->build_id,   &facts->layout,      &facts->container_id,
         &facts->cgroup,       &facts->pod_uid,    &facts->pod,         &facts->pod_namespace,
         &facts->vcs_time,     &facts->vcs_modified, &facts->previous_build_id,
+        &facts->url,
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!copy_text(arena, texts[i]))

@@ -52,6 +52,7 @@ struct target_facts {
     pid_t pid;           /* 0 if none */
     uint64_t start_ticks;
     uint64_t start_realtime_ns;
+    const char *url; /* where a scraped one's profiles are fetched */
     const char *exe;
     const char *command; /* arguments joined with spaces */
     const char *go_version;

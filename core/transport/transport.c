@@ -291,12 +291,20 @@ static void finish(struct transport *transport, CURL *easy, CURLcode code)
         if (retry_after_s > 0)
             result->retry_after_ns = (uint64_t)retry_after_s * CLOCK_NS_PER_S;
     } else {
+        long os_errno = 0;
+        (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
         const char *why = transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(code);
         if (transfer->too_large)
             why = "the answer is larger than may be held";
         else if (transfer->body.failed)
             why = "no memory for the answer";
-        (void)snprintf(result->detail, sizeof(result->detail), "%.200s", why);
+        else if (code == CURLE_OPERATION_TIMEDOUT) /* curl's words tell the milliseconds: no two are equal */
+            why = "no complete answer within the timeout";
+        if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
+            (void)snprintf(result->detail, sizeof(result->detail), "cannot connect: %s",
+                           error_errno_text((int)os_errno));
+        else
+            (void)snprintf(result->detail, sizeof(result->detail), "%.200s", why);
     }
     transfer->done(transfer->context, result);
     transfer_free(transfer);

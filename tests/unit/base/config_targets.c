@@ -48,17 +48,65 @@ Test(config_targets, takes_one_exclude_glob_without_a_list)
     outcome_release(&outcome);
 }
 
-Test(config_targets, says_that_scraped_targets_are_not_there_yet)
+Test(config_targets, takes_a_url_with_all_that_scraping_it_needs)
 {
-    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("name", "far"),
-                                                    STRING("url", "http://far:6060/debug/pprof")))),
-                   "targets[1].url: pprof-scraped targets are not supported yet");
+    struct outcome outcome = outcome_of_tree(ROOT(TABLE(
+        "targets",
+        ITEM_TABLE(1, STRING("name", "far"), STRING("url", "https://far:6060/debug/pprof"),
+                   STRING("interval", "30s"), NUMBER("timeout", 2.5),
+                   STRING("bearer_token_file", "/run/token"), STRING("ca_file", "/etc/ca.pem"),
+                   STRING("cert_file", "/etc/cert.pem"), STRING("key_file", "/etc/key.pem")),
+        ITEM_TABLE(2, STRING("url", "http://near:6060"), STRING("basic_auth_file", "/run/user")))));
+    cr_assert_eq(outcome.count, 0, "%s", outcome.problems);
+    const struct config_target *far = &outcome.config->targets[0];
+    cr_assert_eq(far->kind, CONFIG_TARGET_URL);
+    cr_assert_str_eq(far->url, "https://far:6060/debug/pprof");
+    cr_assert_eq(far->scrape.interval_ns, UINT64_C(30000000000));
+    cr_assert_eq(far->scrape.timeout_ns, UINT64_C(2500000000));
+    cr_assert_str_eq(far->scrape.bearer_token_file, "/run/token");
+    cr_assert_str_eq(far->scrape.ca_file, "/etc/ca.pem");
+    cr_assert_str_eq(far->scrape.cert_file, "/etc/cert.pem");
+    cr_assert_str_eq(far->scrape.key_file, "/etc/key.pem");
+    const struct config_target *near = &outcome.config->targets[1];
+    cr_assert_null(near->name);
+    cr_assert_eq(near->scrape.interval_ns, 0, "it follows the sampling interval");
+    cr_assert_eq(near->scrape.timeout_ns, UINT64_C(10000000000));
+    cr_assert_str_eq(near->scrape.basic_auth_file, "/run/user");
+    cr_assert_str_eq(near->scrape.bearer_token_file, "");
+    outcome_release(&outcome);
+}
+
+Test(config_targets, refuses_urls_and_members_that_cannot_be_scraped_with)
+{
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "far:6060")))),
+                   "targets[1].url: found \"far:6060\"");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "http://me:secret@far:6060")))),
+                   "an http:// or https:// URL without user");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "http://far:6060"),
+                                                    STRING("interval", "1ms")))),
+                   "targets[1].interval: found \"1ms\"");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "http://far:6060"),
+                                                    BOOLEAN("timeout", true)))),
+                   "targets[1].timeout: found");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "http://far:6060"),
+                                                    STRING("bearer_token_file", "/a"),
+                                                    STRING("basic_auth_file", "/b")))),
+                   "targets[1]: found both; allowed: one of bearer_token_file, basic_auth_file");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "http://far:6060"),
+                                                    STRING("cert_file", "/a")))),
+                   "targets[1]: found one alone; allowed: cert_file and key_file together");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("url", "http://far:6060"),
+                                                    BOOLEAN("enable_heap_profiling", true)))),
+                   "targets[1].enable_heap_profiling: found true; allowed: only processes");
+    assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, NUMBER("pid", 7), STRING("name", "api"),
+                                                    STRING("interval", "30s")))),
+                   "targets[1].interval: found \"30s\"; allowed: only together with url");
 }
 
 Test(config_targets, wants_exactly_one_way_to_find_a_process)
 {
     assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, STRING("name", "api")))),
-                   "targets[1]: found none of pid, exe, discover");
+                   "targets[1]: found none of pid, exe, url, discover");
     assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, NUMBER("pid", 1), STRING("exe", "x")))),
                    "targets[1]: found several of pid, exe, url, discover");
     assert_refused(ROOT(EMPTY_TABLE("targets")), "targets: found an empty table");
@@ -92,9 +140,9 @@ Test(config_targets, refuses_values_that_cannot_be)
 Test(config_targets, names_a_near_miss_of_a_member)
 {
     assert_refused(ROOT(TABLE("targets", ITEM_TABLE(1, NUMBER("pid", 5), STRING("nmae", "x")))),
-                   "targets[1].nmae: unknown key; known: name, pid, exe, discover, exclude, "
-                     "enable_heap_profiling; did you "
-                   "mean name?");
+                   "targets[1].nmae: unknown key; known: name, pid, exe, url, discover, exclude, "
+                   "enable_heap_profiling, interval, timeout, bearer_token_file, basic_auth_file, "
+                   "ca_file, cert_file, key_file; did you mean name?");
 }
 
 Test(config_targets, refuses_one_name_for_two)
