@@ -63,18 +63,6 @@ static void grow_up(const struct go_program *target)
 
 /* ---- Alertmanager ---- */
 
-static uint16_t free_port(void)
-{
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    cr_assert(fd != -1 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 /* With nothing in its memory: the storage is a folder of its own each time. */
 static struct process start_alertmanager(const char *folder, const char *name, uint16_t port)
 {
@@ -131,7 +119,7 @@ static void assert_is_the_alert(const json_t *alerts)
 Test(notifications, alertmanager_is_told_again_after_it_restarts_and_hears_of_the_end)
 {
     char *scratch = scratch_new();
-    const uint16_t port = free_port();
+    const uint16_t port = http_free_port();
     struct process alertmanager = start_alertmanager(scratch, "first.log", port);
     struct go_program target = start_target(scratch);
     char notify[128];
@@ -308,7 +296,7 @@ Test(notifications, what_waits_on_disk_is_delivered_by_the_next_daemon)
     cr_assert(asprintf(&notify,
                        "notify_queue_dir = '%s/queue',"
                        "notify = { { webhook = 'http://127.0.0.1:%u/hook', name = 'pager' } }",
-                       scratch, (unsigned)free_port()) > 0);
+                       scratch, (unsigned)http_free_port()) > 0);
     struct daemon daemon = start_daemon(daemon_folder_new(), &target, notify);
     wait_for_counter(&daemon, "goprofd_notifications_failed_total", 1);
     cr_assert_eq(counter(&daemon, "goprofd_notifications_queued"), 1);

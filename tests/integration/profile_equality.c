@@ -37,34 +37,6 @@ static json_int_t number_of_gcs(uint16_t port)
     return num_gc;
 }
 
-static void print_samples(const char *title, const char *const *samples, size_t count)
-{
-    enum { PRINTED_MAX = 3 };
-    for (size_t i = 0; i < count && i < PRINTED_MAX; i++)
-        fprintf(stderr, "--- %s, %zu of %zu:\n%s", title, i + 1, count, samples[i]);
-}
-
-/* Each sample of ours is one of theirs.  Theirs may have more only if all its values are zero: sites that
- * serving the profile itself has just made, after we looked. */
-static void assert_equal(const struct raw_profile *ours, const struct raw_profile *theirs,
-                         const struct go_version *version)
-{
-    cr_assert_str_eq(ours->header, theirs->header);
-    cr_assert_str_eq(ours->mapping, theirs->mapping);
-    struct raw_difference difference = raw_profile_compare(ours, theirs);
-    size_t missing = 0;
-    for (size_t i = 0; i < difference.only_theirs_count; i++)
-        if (!raw_sample_is_zero(difference.only_theirs[i]))
-            difference.only_theirs[missing++] = difference.only_theirs[i];
-    print_samples("only goprofd has", difference.only_ours, difference.only_ours_count);
-    print_samples("only the program has", difference.only_theirs, missing);
-    cr_assert_eq(difference.only_ours_count, 0, "go%s: %zu samples of %zu are not in the program's own",
-                 version->name, difference.only_ours_count, ours->count);
-    cr_assert_eq(missing, 0, "go%s: %zu samples of %zu are missing", version->name, missing,
-                 theirs->count);
-    raw_difference_release(&difference);
-}
-
 static struct raw_profile read_own(const struct go_version *judge, const struct go_program *program,
                                    const char *folder, const char *name)
 {
@@ -123,10 +95,10 @@ static void compare_once(const struct go_version *version, const struct go_versi
     struct raw_profile own_after = read_own(judge, program, daemon->folder, "own_after.pb.gz");
 
     cr_assert_gt(own.count, 20, "the target has too few samples (%zu) to prove anything", own.count);
-    assert_equal(&command, &own_after, version);
-    assert_equal(&served, &own_after, version);
+    raw_profile_assert_equal(&command, &own_after, version->name);
+    raw_profile_assert_equal(&served, &own_after, version->name);
     /* And nothing that was there before has gone. */
-    assert_equal(&own, &served, version);
+    raw_profile_assert_equal(&own, &served, version->name);
 
     raw_profile_release(&own);
     raw_profile_release(&command);
@@ -267,7 +239,7 @@ static void compare_in_mode(const struct go_version *version, const struct go_ve
         free(own.mapping);
         own.mapping = strdup(ours.mapping);
     }
-    assert_equal(&ours, &own, version);
+    raw_profile_assert_equal(&ours, &own, version->name);
     fprintf(stderr, "equal: go%-8s %-24s %zu samples\n", version->name, mode->name, ours.count);
     raw_profile_release(&ours);
     raw_profile_release(&own);

@@ -1,13 +1,9 @@
 /* prometheus.c - /metrics is what Prometheus reads: by its own checker and by a real server. */
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "tests/support/answers.h"
 #include "tests/support/daemon.h"
@@ -72,19 +68,6 @@ Test(prometheus, promtool_finds_nothing_wrong_but_the_inherited_names)
     close_scene(&scene);
 }
 
-/* A port that is free now.  Prometheus cannot be told to take any and say which. */
-static uint16_t free_port(void)
-{
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    cr_assert(fd != -1 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static struct process start_prometheus(const char *folder, uint16_t port, uint16_t scraped_port)
 {
     char config[512];
@@ -143,7 +126,7 @@ static void assert_series_is_there(uint16_t port, const char *name)
 Test(prometheus, a_real_server_scrapes_it_and_knows_the_target_by_its_label)
 {
     struct scene scene = open_scene();
-    const uint16_t port = free_port();
+    const uint16_t port = http_free_port();
     struct process prometheus = start_prometheus(scene.folder, port, scene.daemon.port);
 
     json_t *up = query(port, "up%7Bjob%3D%22goprofd%22%7D%3D%3D1");

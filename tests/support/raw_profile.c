@@ -216,3 +216,28 @@ void raw_difference_release(struct raw_difference *difference)
     free(difference->only_theirs);
     *difference = (struct raw_difference){0};
 }
+
+static void print_samples(const char *title, const char *const *samples, size_t count)
+{
+    enum { PRINTED_MAX = 3 };
+    for (size_t i = 0; i < count && i < PRINTED_MAX; i++)
+        fprintf(stderr, "--- %s, %zu of %zu:\n%s", title, i + 1, count, samples[i]);
+}
+
+void raw_profile_assert_equal(const struct raw_profile *ours, const struct raw_profile *theirs,
+                              const char *whose)
+{
+    cr_assert_str_eq(ours->header, theirs->header);
+    cr_assert_str_eq(ours->mapping, theirs->mapping);
+    struct raw_difference difference = raw_profile_compare(ours, theirs);
+    size_t missing = 0;
+    for (size_t i = 0; i < difference.only_theirs_count; i++)
+        if (!raw_sample_is_zero(difference.only_theirs[i]))
+            difference.only_theirs[missing++] = difference.only_theirs[i];
+    print_samples("only goprofd has", difference.only_ours, difference.only_ours_count);
+    print_samples("only the program has", difference.only_theirs, missing);
+    cr_assert_eq(difference.only_ours_count, 0, "%s: %zu samples of %zu are not in the program's own",
+                 whose, difference.only_ours_count, ours->count);
+    cr_assert_eq(missing, 0, "%s: %zu samples of %zu are missing", whose, missing, theirs->count);
+    raw_difference_release(&difference);
+}

@@ -34,4 +34,10 @@ struct raw_difference raw_profile_compare(const struct raw_profile *ours,
                                           const struct raw_profile *theirs);
 void raw_difference_release(struct raw_difference *difference);
 
+/* Fails unless each sample of [ours] is one of [theirs], and the other way round; and header and mapping
+ * are the same.  [theirs] may have more only if all its values are zero: sites that serving the profile
+ * itself has just made, after we looked.  [whose] names them in the message. */
+void raw_profile_assert_equal(const struct raw_profile *ours, const struct raw_profile *theirs,
+                              const char *whose);
+
 #endif
