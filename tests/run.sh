@@ -3,7 +3,7 @@
 # under AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer.
 #
 #   sh tests/run.sh           Go versions: Debian's 1.19, the one in PATH, the newest
-#   sh tests/run.sh --full    every Go version that goprofd supports
+#   sh tests/run.sh --full    every Go version that goprofd supports, each in every build mode
 #
 # Does all its own set-up on a bare Debian 12.  What is missing and cannot be had is a failure, never a
 # skipped test.  Each preset's tests end with ctest's own summary; the last line sums them up.
@@ -44,6 +44,7 @@ cd "$root"
 
 # $GO is the user's own.  What tests call `go` is the newest: pprof's listings differ between versions.
 if $full; then
+    export GOPROFD_TEST_FULL=1
     versions="debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 $GO $newest_go"
 else
     versions="debian $GO $newest_go"
