@@ -186,6 +186,43 @@ static void assert_near(const struct watched *watched, const char *job, const ch
                        job, what, seen, truth);
 }
 
+static const json_t *typed_entry_of(const json_t *top, const struct watched *watched,
+                                    const json_t *job)
+{
+    const char *const wanted[] = {"tag", answer_text(job, "tag"), "type_name",
+                                  answer_text(job, "type"), NULL};
+    const json_t *entry = answer_find(top, wanted);
+    char *text = entry == NULL ? json_dumps(top, JSON_INDENT(1)) : NULL;
+    cr_assert_not_null(entry, "%s: nothing of type %s is tagged %s:\n%s", watched->name, wanted[3],
+                       wanted[1], text);
+    return entry;
+}
+
+/* At rest: what each job allocated and kept has its type besides. */
+static void assert_typed_amounts(const struct daemon *daemon, const struct watched *watched)
+{
+    json_t *truth = truth_of(watched);
+    json_t *allocations = top_of(daemon, "allocations", watched->name, "type_tag");
+    json_t *retentions = top_of(daemon, "retentions", watched->name, "type_tag");
+    const json_t *jobs = json_object_get(truth, "jobs");
+    cr_assert_geq(json_array_size(jobs), 7);
+    for (size_t i = 0; i < json_array_size(jobs); i++) {
+        const json_t *job = json_array_get(jobs, i);
+        const char *name = answer_text(job, "name");
+        const double retained = answer_number(job, "retained");
+        assert_near(watched, name, "allocated of its type",
+                    answer_number(typed_entry_of(allocations, watched, job), "total_alloc_bytes"),
+                    answer_number(job, "allocated"));
+        if (retained >= SMALL_BYTES)
+            assert_near(watched, name, "retained of its type",
+                        answer_number(typed_entry_of(retentions, watched, job), "retained_bytes"),
+                        retained);
+    }
+    json_decref(retentions);
+    json_decref(allocations);
+    json_decref(truth);
+}
+
 /* At rest: everything that a job allocated and kept is under its tag. */
 static void assert_amounts(const struct daemon *daemon, const struct watched *watched)
 {
@@ -212,7 +249,7 @@ static void assert_amounts(const struct daemon *daemon, const struct watched *wa
     json_decref(truth);
 }
 
-Test(attribution, of_a_program_that_knows_it_is_right_by_tag_growth_and_sum)
+Test(attribution, of_a_program_that_knows_it_is_right_by_type_tag_growth_and_sum)
 {
     struct watched watched[PROGRAMS];
     char *folder = scratch_new();
@@ -241,6 +278,7 @@ Test(attribution, of_a_program_that_knows_it_is_right_by_tag_growth_and_sum)
         json_decref(latest);
         assert_sums(&daemon, watched[i].name);
         assert_amounts(&daemon, &watched[i]);
+        assert_typed_amounts(&daemon, &watched[i]);
     }
     daemon_stop(&daemon);
     for (size_t i = 0; i < PROGRAMS; i++) {

@@ -110,7 +110,7 @@ Test(call_argument, near_the_call_is_unknown_if_a_jump_from_elsewhere_may_lead_i
     const unsigned char long_before[] = {0xe9, 10, 0, 0, 0};
     const unsigned char long_after[] = {0x0f, 0x85, 0xf4, 0xff, 0xff, 0xff};
     const unsigned char to_the_start[] = {0xe9, 0, 0, 0, 0};
-    cr_assert_eq(trace_near(short_before, 2, NULL, 0).kind, CALL_VALUE_UNKNOWN);
+    cr_assert_eq(trace_near(short_before, 2, short_after, 0).kind, CALL_VALUE_UNKNOWN);
     cr_assert_eq(trace_near(short_before, 0, short_after, 2).kind, CALL_VALUE_UNKNOWN);
     cr_assert_eq(trace_near(long_before, 5, short_after, 0).kind, CALL_VALUE_UNKNOWN);
     cr_assert_eq(trace_near(long_before, 0, long_after, 6).kind, CALL_VALUE_UNKNOWN);
