@@ -42,7 +42,11 @@ static void write_place(struct json *json, const struct top_entry *entry)
 {
     if (entry->package != NULL && entry->package[0] != '\0')
         json_member_string(json, "package", entry->package);
-    if (entry->site == NULL || entry->site->blame == NULL)
+    if (entry->site == NULL)
+        return;
+    if (entry->site->primitive[0] != '\0')
+        json_member_string(json, "primitive", entry->site->primitive);
+    if (entry->site->blame == NULL)
         return;
     json_member_string(json, "function", entry->site->blame->function);
     if (entry->site->blame->file[0] != '\0') {

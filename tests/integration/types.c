@@ -67,7 +67,7 @@ static double bytes_of(const json_t *top, bool typed_only)
     return bytes;
 }
 
-/* Every function of the truth was seen with its type, and none with another. */
+/* Every function of the truth was seen with its type, and none with another; how it allocates is told always. */
 static void assert_truth(const json_t *top, const json_t *truth, bool generics, const char *what)
 {
     cr_assert_geq(json_array_size(truth), FUNCTIONS_MIN);
@@ -82,6 +82,8 @@ static void assert_truth(const json_t *top, const json_t *truth, bool generics, 
             if (!is_function(function, fact))
                 continue;
             generic = generic || strchr(function, '[') != NULL;
+            cr_assert_neq(answer_text(entry, "primitive")[0], '\0', "%s: how does %s allocate?",
+                          what, function);
             if (is_true(type_name, fact))
                 right++;
             else
