@@ -267,7 +267,7 @@ static bool read_site(struct test *test, const struct config_node *node,
                  {"type", &facts->type_name}, {"tag", &facts->tag}};
     enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
     static const char *const names[] = {"func", "file",  "primitive", "type", "tag",
-                                        "line", "inuse", "alloc",     "stack", "object_bytes"};
+                                        "line", "inuse", "alloc",     "stack", "object_bytes", "samples"};
     const struct config_node *inuse = NULL;
     const struct config_node *alloc = NULL;
     *facts = (struct test_site_facts){.file = "main.go", .line = 1, .primitive = ""};
@@ -287,6 +287,9 @@ static bool read_site(struct test *test, const struct config_node *node,
         } else if (strcmp(key, "object_bytes") == 0) {
             ok = read_quantity(child, QUANTITY_BYTES, 1e15, &number, err);
             facts->object_bytes = (uint64_t)number;
+        } else if (strcmp(key, "samples") == 0) {
+            ok = read_quantity(child, QUANTITY_PLAIN, 1e9, &number, err);
+            facts->samples = (uint64_t)number;
         } else if (strcmp(key, "inuse") == 0)
             inuse = child;
         else if (strcmp(key, "alloc") == 0)

@@ -17,6 +17,7 @@ static const uint64_t MONOTONIC_START_NS = UINT64_C(5000000000000);
 
 struct test_site {
     struct site site; /* as the table made it, but for the type and tag that the test wants */
+    uint64_t samples; /* 0: all */
     int64_t inuse_bytes;
     int64_t alloc_bytes;
 };
@@ -178,6 +179,7 @@ int test_world_add_site(struct test_world *world, const struct test_site_facts *
         return -1;
     }
     added->site = *site;
+    added->samples = facts->samples;
     if (facts->type_name != NULL)
         added->site.type_name = keep(world, facts->type_name);
     if (facts->tag != NULL)
@@ -213,12 +215,11 @@ static bool take_profile(struct test_world *world, uint64_t now_ns)
     for (size_t i = 0; i < world->site_count; i++) {
         const struct test_site *site = world->site[i];
         const int64_t object = (int64_t)site->site.object_bytes;
+        const bool gone = site->samples == 0 && site->alloc_bytes > site->inuse_bytes;
         profile->entries[profile->entry_count++] = (struct profile_entry){
             .site = &site->site,
-            .allocs = (uint64_t)(site->alloc_bytes / object),
-            .frees = site->alloc_bytes > site->inuse_bytes
-                         ? (uint64_t)((site->alloc_bytes - site->inuse_bytes) / object)
-                         : 0,
+            .allocs = site->samples > 0 ? site->samples : (uint64_t)(site->alloc_bytes / object),
+            .frees = gone ? (uint64_t)((site->alloc_bytes - site->inuse_bytes) / object) : 0,
             .alloc_objects = site->alloc_bytes / object,
             .alloc_bytes = site->alloc_bytes,
             .inuse_objects = site->inuse_bytes / object,

@@ -35,6 +35,7 @@ struct test_site_facts {
     const char *type_name; /* NULL: as goprofd would say */
     const char *tag;
     uint64_t object_bytes;
+    uint64_t samples; /* that stand for what is in use; 0: every object was sampled */
 };
 
 /* A world for one rule, which it takes over (also on failure).  [facts]: id, source, go_version, ...;
