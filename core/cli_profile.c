@@ -78,6 +78,9 @@ static const struct profile *read_profile(const struct request *request, struct 
         if (!ok && err->code != ERROR_BUSY)
             break;
     }
+    struct error note;
+    if (ok && go_process_restriction(process, &note))
+        fprintf(stderr, "goprofd %s: %s\n", request->command, note.message);
     if (!ok && request->core != NULL && err->code == ERROR_BUSY)
         (void)error_wrap(err, "the core was written while a GC was publishing its profile");
     go_process_close(process);

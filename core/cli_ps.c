@@ -43,7 +43,7 @@ static void print_row(const struct ps_row *row, pid_t pid, const struct go_found
     char rss[16] = "-";
     char heap[16] = "-";
     char goroutines[24] = "-";
-    char verdict[ERROR_MESSAGE_MAX_BYTES + 8] = "yes";
+    char verdict[ERROR_MESSAGE_MAX_BYTES + 16] = "yes";
     struct procfs_identity identity = {0};
     struct error ignored;
     const bool known = procfs_identity_read(row->procfs, pid, &identity, &ignored);
@@ -68,6 +68,8 @@ static void print_row(const struct ps_row *row, pid_t pid, const struct go_found
         else if (SNAPSHOT_HAS(values, mem_profile_rate) && values->mem_profile_rate == 0)
             (void)snprintf(verdict, sizeof(verdict),
                            "yes, but the program switched heap profiling off");
+        else if (go_process_restriction(process, &err))
+            (void)snprintf(verdict, sizeof(verdict), "yes, but %s", err.message);
     }
     if (process != NULL) {
         go_process_facts(process, &facts);

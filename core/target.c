@@ -100,6 +100,9 @@ void target_set_state(struct target *target, enum target_state state, const stru
 
     target->reason = *reason;
     target->info_stale = true;
+    if (state == TARGET_UP && reason->message[0] != '\0')
+        log_warn(log_msg("target up, but not all of it is read"), log_str("target", target->id),
+                 log_i64("pid", target->pid), log_str("reason", reason->message));
     if (same_state)
         return;
     target->state = state;

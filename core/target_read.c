@@ -133,7 +133,8 @@ static void read_go(struct target *target, struct snapshot *building, uint64_t n
         target_take_profile(target, profile);
         if (target->profile != NULL)
             target_fill_profile_values(&building->values, target->profile);
-        target_set_state(target, TARGET_UP, NULL, now_monotonic_ns);
+        const bool restricted = go_process_restriction(target->process, &err);
+        target_set_state(target, TARGET_UP, restricted ? &err : NULL, now_monotonic_ns);
         publish_snapshot(target, building);
         return;
     }

@@ -34,6 +34,7 @@
 #include "core/goproc/layout_dwarf.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/moduledata.h"
+#include "core/goproc/other_runtimes.h"
 #include "core/goproc/pclntab.h"
 #include "core/goproc/pod.h"
 #include "core/goproc/procfs_file.h"
@@ -77,6 +78,7 @@ struct go_process {
     char *command; /* arguments joined with spaces */
     char exe[PROCFS_PATH_MAX_BYTES];
     char image[PROCFS_PATH_MAX_BYTES]; /* the file that holds Go: exe, or a library in it */
+    struct other_runtimes others;
     uint64_t unpacked_at;              /* there is none: where the program lies in memory */
     char cgroup[PROCFS_PATH_MAX_BYTES];
     char container_id[80];
@@ -376,6 +378,9 @@ static bool open_image(struct go_process *process, struct error *err)
     const bool ok = find_image(process, &maps, err) &&
                     procfs_exe_read(&process->fs, process->pid, process->exe, err) &&
                     open_runtime(process, &maps, err);
+    if (ok)
+        other_runtimes_look(&process->others, &process->fs, process->pid, &maps, process->image,
+                            clock_monotonic_ns());
     procfs_maps_release(&maps);
     return ok;
 }
@@ -548,6 +553,11 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
     facts->dependency_count = info->dependency_count;
 }
 
+bool go_process_restriction(const struct go_process *process, struct error *note)
+{
+    return other_runtimes_tell(&process->others, note);
+}
+
 const char *go_process_cmdline(const struct go_process *process, size_t *length)
 {
     *length = process->cmdline.length;
@@ -660,6 +670,9 @@ bool go_process_read(struct go_process *process, struct snapshot *building,
             set_denied(process, &cause);
         return error_set(err, cause.code, "%s", cause.message);
     }
+    if (process->core == NULL)
+        other_runtimes_look_again(&process->others, &process->fs, process->pid, process->image,
+                                  clock_monotonic_ns());
     SNAPSHOT_SET(&building->values, read_duration_ns, clock_monotonic_ns() - started_ns);
     return true;
 }

@@ -41,6 +41,9 @@ bool go_process_probe(const struct procfs *fs, pid_t pid, char go_version[64], s
 /* Static facts: pid, start, exe, command, Go version, module, build settings, layout, cgroup.
  * Pointers stay valid until close.  `id`, `name`, `state` and `generation` are left alone. */
 void go_process_facts(const struct go_process *process, struct target_facts *facts);
+/* Whether something in it is not read although the process is: [*note] then says what (another Go runtime),
+ * with ERROR_NONE.  May change with a read. */
+bool go_process_restriction(const struct go_process *process, struct error *note);
 const char *go_process_cmdline(const struct go_process *process, size_t *length);
 
 /* Reads the runtime into [building] (values, partial; what the kernel tells is process_usage.h's) and

@@ -175,6 +175,56 @@ Test(discovery, a_go_library_in_a_c_program_is_found_under_the_name_of_that_prog
     scratch_remove(folder);
 }
 
+static bool has_two_runtimes(const json_t *targets, const void *name)
+{
+    const char *const wanted[] = {"name", name, "state", "up", NULL};
+    const json_t *target = answer_find(targets, wanted);
+    const char *reason = json_string_value(json_object_get(target, "reason"));
+    return reason != NULL && strstr(reason, "2 Go runtimes in this process; ") == reason &&
+           strstr(reason, "/second.so is not read") != NULL;
+}
+
+static void assert_ps_says(const char *text)
+{
+    const char *arguments[] = {"ps", NULL};
+    char *output = NULL;
+    cr_assert_eq(goprofd_run(arguments, NULL, &output), 0, "%s", output);
+    cr_assert_not_null(strstr(output, text), "%s", output);
+    free(output);
+}
+
+/* One of them is read; that there is another, loaded later too, is said wherever one looks. */
+Test(discovery, a_second_go_runtime_in_a_process_is_named)
+{
+    char *folder = scratch_new();
+    char *program = copy_program("c-host", folder, "found-host-of-two");
+    char *first = copy_program("library.so", folder, "first.so");
+    char *second = copy_program("library.so", folder, "second.so");
+    struct daemon daemon = start_settled_daemon();
+    const char *argv[] = {program, first, "--", second, NULL};
+    struct process process = start(argv, folder);
+    free(process_wait_for(&process, "ready", SOON_MS));
+    json_t *targets = assert_found_within_two_intervals(&daemon, "found-host-of-two");
+    const char *const wanted[] = {"name", "found-host-of-two", NULL};
+    cr_assert_null(json_object_get(answer_find(targets, wanted), "reason"));
+    json_decref(targets);
+
+    cr_assert_eq(kill(process.pid, SIGUSR1), 0);
+    free(process_wait_for(&process, "all loaded", SOON_MS));
+    json_decref(daemon_wait_for(&daemon, "/v1/targets", has_two_runtimes, "found-host-of-two",
+                                3 * SOON_MS));
+    char *log = process_output(&daemon.process);
+    cr_assert_not_null(strstr(log, "2 Go runtimes in this process"), "%s", log);
+    free(log);
+    assert_ps_says("yes, but 2 Go runtimes in this process");
+    process_release(&process);
+    daemon_stop(&daemon);
+    free(second);
+    free(first);
+    free(program);
+    scratch_remove(folder);
+}
+
 Test(discovery, a_process_that_asks_to_be_left_alone_is_not_a_target_unless_it_is_named)
 {
     char *folder = scratch_new();
