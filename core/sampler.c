@@ -21,6 +21,7 @@
 #include "core/capture/capture.h"
 #include "core/goproc/process_usage.h"
 #include "core/goproc/procfs.h"
+#include "core/goproc/table_copies.h"
 #include "core/look_schedule.h"
 #include "core/profile_jobs.h"
 #include "core/scrape/scraper.h"
@@ -89,7 +90,9 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     if (sampler == NULL)
         goto no_memory;
     sampler->board = board;
-    sampler->procfs = (struct procfs){.root = ""};
+    sampler->procfs = (struct procfs){.root = "", .copies = table_copies_new()};
+    if (sampler->procfs.copies == NULL)
+        goto no_memory;
     kept_files_raise_limit();
     usage_context_init(&sampler->usage, &sampler->procfs);
     sampler->context.procfs = &sampler->procfs;
@@ -400,5 +403,6 @@ void sampler_free(struct sampler *sampler)
     free(sampler->views);
     free(sampler->waits);
     free(sampler->wait_targets);
+    table_copies_free(sampler->procfs.copies);
     free(sampler);
 }

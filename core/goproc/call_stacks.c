@@ -38,14 +38,17 @@ struct call_stacks {
     const struct go_layout *layout;
     const struct elf_file *code; /* NULL: calls are not decoded */
     uint64_t code_bias;
+    bool decodes_types;
+    struct alloc_types_source types_source;
+    /* The rest is there while stacks are worked on, and given back by call_stacks_rest(). */
     struct alloc_types *types; /* NULL: types stay unknown */
     struct known_pc *slots;
     size_t slot_count; /* a power of two */
     size_t used;
-    uint64_t pcs[FRAMES_MAX];
-    struct known_pc known[FRAMES_MAX];
-    struct frame frames[FRAMES_MAX + 1]; /* one more for the allocator */
-    struct stack_place places[FRAMES_MAX];
+    uint64_t *pcs; /* FRAMES_MAX of each of these */
+    struct known_pc *known;
+    struct frame *frames; /* one more for the allocator */
+    struct stack_place *places;
 };
 
 struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *sites,
@@ -54,12 +57,6 @@ struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *si
     struct call_stacks *stacks = calloc(1, sizeof(*stacks));
     if (stacks == NULL)
         return NULL;
-    stacks->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*stacks->slots));
-    if (stacks->slots == NULL) {
-        free(stacks);
-        return NULL;
-    }
-    stacks->slot_count = CACHE_FIRST_SLOTS;
     stacks->table = table;
     stacks->sites = sites;
     stacks->layout = layout;
@@ -70,9 +67,46 @@ void call_stacks_free(struct call_stacks *stacks)
 {
     if (stacks == NULL)
         return;
+    call_stacks_rest(stacks);
+    free(stacks);
+}
+
+void call_stacks_rest(struct call_stacks *stacks)
+{
     alloc_types_free(stacks->types);
     free(stacks->slots);
-    free(stacks);
+    free(stacks->pcs);
+    free(stacks->known);
+    free(stacks->frames);
+    free(stacks->places);
+    stacks->types = NULL;
+    stacks->slots = NULL;
+    stacks->slot_count = stacks->used = 0;
+    stacks->pcs = NULL;
+    stacks->known = NULL;
+    stacks->frames = NULL;
+    stacks->places = NULL;
+}
+
+/* Makes sure that there is all that work on a stack needs. */
+static bool wake(struct call_stacks *stacks, struct error *err)
+{
+    if (stacks->slots != NULL)
+        return true;
+    stacks->pcs = malloc(FRAMES_MAX * sizeof(*stacks->pcs));
+    stacks->known = malloc(FRAMES_MAX * sizeof(*stacks->known));
+    stacks->frames = malloc((FRAMES_MAX + 1) * sizeof(*stacks->frames));
+    stacks->places = malloc(FRAMES_MAX * sizeof(*stacks->places));
+    stacks->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*stacks->slots));
+    stacks->slot_count = CACHE_FIRST_SLOTS;
+    if (stacks->decodes_types)
+        stacks->types = alloc_types_new(&stacks->types_source);
+    if (stacks->pcs != NULL && stacks->known != NULL && stacks->frames != NULL &&
+        stacks->places != NULL && stacks->slots != NULL &&
+        (stacks->types != NULL || !stacks->decodes_types))
+        return true;
+    call_stacks_rest(stacks);
+    return error_set(err, ERROR_NO_MEMORY, "no memory to look stacks up");
 }
 
 void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file *elf,
@@ -82,10 +116,11 @@ void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file 
     stacks->code_bias = bias;
 }
 
-bool call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_types_source *source)
+void call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_types_source *source)
 {
-    stacks->types = alloc_types_new(source);
-    return stacks->types != NULL;
+    call_stacks_rest(stacks);
+    stacks->types_source = *source;
+    stacks->decodes_types = true;
 }
 
 /* The cache of pcs. */
@@ -350,6 +385,8 @@ bool call_stacks_frames(struct call_stacks *stacks, const uint64_t *pcs, size_t 
                         const struct frame **frames, const struct stack_place **places,
                         size_t *frame_count, struct error *err)
 {
+    if (!wake(stacks, err))
+        return false;
     const size_t logical = look_up_all(stacks, pcs, count, err);
     size_t placed = 0;
 
@@ -369,7 +406,7 @@ bool call_stacks_frame(struct call_stacks *stacks, uint64_t pc, struct frame *fr
 {
     struct known_pc known;
 
-    if (!known_pc_of(stacks, pc, &known, err))
+    if (!wake(stacks, err) || !known_pc_of(stacks, pc, &known, err))
         return false;
     *place = place_of(&known);
     *frame = (struct frame){.function = known.function,
@@ -386,6 +423,8 @@ const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *p
 {
     size_t hidden_pcs = 0;
 
+    if (!wake(stacks, err))
+        return NULL;
     if (count > CALL_STACK_PCS_MAX) {
         error_set(err, ERROR_LIMIT, "a stack of %zu pcs, allowed are %d", count,
                   CALL_STACK_PCS_MAX);

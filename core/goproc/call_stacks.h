@@ -40,9 +40,13 @@ void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file 
                               uint64_t bias);
 
 /* From now on sites know the type that was allocated, where the code says it (alloc_type.h); needs
- * call_stacks_decode_calls().  False without memory. */
-bool call_stacks_decode_types(struct call_stacks *stacks,
-                              const struct alloc_types_source *source) GOPROFD_MUST_CHECK;
+ * call_stacks_decode_calls().  [source] is copied; what it points to is borrowed. */
+void call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_types_source *source);
+
+/* Gives back what is only needed while stacks are looked up, and what was learned of pcs: a few hundred KiB that
+ * two hundred idle processes should not keep each.  The next look-up makes it anew.  Ends the validity of what
+ * call_stacks_frames() returned. */
+void call_stacks_rest(struct call_stacks *stacks);
 
 /* The site of a bucket with this stack, newly added to the table.  [pcs] are return addresses, leaf
  * first, at most CALL_STACK_PCS_MAX.  NULL with ERROR_LIMIT or ERROR_NO_MEMORY. */

@@ -24,6 +24,7 @@ enum {
 struct elf_file {
     int fd;
     uint64_t file_bytes;
+    struct elf_identity identity;
     enum elf_machine machine;
     bool relocatable;
     struct elf_segment *segments;
@@ -212,6 +213,11 @@ static bool read_sections(struct elf_file *elf, const Elf64_Ehdr *header, struct
     return ok;
 }
 
+static uint64_t ns_of(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec;
+}
+
 struct elf_file *elf_file_open(int fd, struct error *err)
 {
     struct stat status;
@@ -233,6 +239,11 @@ struct elf_file *elf_file_open(int fd, struct error *err)
         goto fail;
     }
     elf->file_bytes = (uint64_t)status.st_size;
+    elf->identity = (struct elf_identity){.device = (uint64_t)status.st_dev,
+                                          .inode = (uint64_t)status.st_ino,
+                                          .file_bytes = elf->file_bytes,
+                                          .modified_ns = ns_of(&status.st_mtim),
+                                          .changed_ns = ns_of(&status.st_ctim)};
     if (!elf_file_read(elf, 0, &header, sizeof(header), err) || !check_header(elf, &header, err) ||
         !read_segments(elf, &header, err) || !read_sections(elf, &header, err))
         goto fail;
@@ -269,6 +280,11 @@ bool elf_file_is_relocatable(const struct elf_file *elf)
 int elf_file_descriptor(const struct elf_file *elf)
 {
     return elf->fd;
+}
+
+void elf_file_identity(const struct elf_file *elf, struct elf_identity *identity)
+{
+    *identity = elf->identity;
 }
 
 uint64_t elf_file_bytes(const struct elf_file *elf)

@@ -90,6 +90,16 @@ bool elf_file_find_symbols(const struct elf_file *elf, struct elf_symbol *wanted
                            struct error *err) GOPROFD_MUST_CHECK;
 
 /* GNU build id as hex, and Go's build id as text; "" if the file has none. */
+/* Which file it is, and in which state. */
+struct elf_identity {
+    uint64_t device;
+    uint64_t inode;
+    uint64_t file_bytes;
+    uint64_t modified_ns;
+    uint64_t changed_ns;
+};
+void elf_file_identity(const struct elf_file *elf, struct elf_identity *identity);
+
 void elf_file_gnu_build_id(const struct elf_file *elf, char out[2 * ELF_BUILD_ID_MAX_BYTES + 1]);
 void elf_file_go_build_id(const struct elf_file *elf, char out[ELF_GO_BUILD_ID_MAX_BYTES]);
 

@@ -259,8 +259,8 @@ static bool find_module(struct go_process *process, struct error *err)
         !moduledata_find(process->program.elf, &process->memory, process->bias, process->layout,
                          &process->module, err))
         return false;
-    process->functions = pclntab_load(process->program.elf, process->bias, &process->module,
-                                      process->layout, err);
+    process->functions = pclntab_load_shared(process->fs.copies, process->program.elf, process->bias,
+                                             &process->module, process->layout, err);
     return process->functions != NULL;
 }
 
@@ -317,8 +317,7 @@ static bool open_readers(struct go_process *process, const struct procfs_maps *m
                                              .minor = process->layout->minor,
                                              .functions = process->functions,
                                              .memory = &process->memory};
-    if (!call_stacks_decode_types(process->stacks, &types))
-        return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
+    call_stacks_decode_types(process->stacks, &types);
     if (!heap_stats_check(process->stats, err) ||
         !code_mappings_build(&process->fs, process->pid, maps, process->image,
                              process->program.build_id, process->sites, &process->mappings,
@@ -634,10 +633,13 @@ static bool read_runtime(struct go_process *process, struct snapshot *building,
     uint64_t bytes_before = process->memory.read_bytes;
     uint64_t retries = 0;
     int64_t rate = 0;
+    const size_t sites_before = buckets_count(process->buckets);
 
     if (!heap_stats_read(process->stats, values, &retries, err) ||
         !buckets_read(process->buckets, building->realtime_ns, profile, &rate, &retries, err))
         return false;
+    if (buckets_count(process->buckets) == sites_before)
+        call_stacks_rest(process->stacks); /* nothing new: what finds stacks out is not needed now */
     fill_profile_values(values, *profile, rate);
     if ((*profile)->partial) {
         building->partial = true;

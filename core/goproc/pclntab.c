@@ -12,6 +12,7 @@
 #include "core/goproc/go_layout.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab_parts.h"
+#include "core/goproc/table_copies.h"
 
 enum {
     TABLES_MAX_BYTES = 1 << 30,
@@ -23,9 +24,6 @@ enum {
     FUNC_CU_OFFSET = 32,
     PCDATA_INLINE_INDEX = 2,
     FUNCDATA_INLINE_TREE = 3,
-    /* inline trees are read in pages of the file, as they are needed */
-    TREE_PAGE_BYTES = 32 << 10,
-    TREE_PAGES_MAX = 16384,
 };
 
 /* A table as a span of our copy. */
@@ -43,8 +41,7 @@ struct pclntab {
     uint64_t maxpc;
     uint64_t text;
     uint64_t gofunc;
-    unsigned char *copy;
-    size_t copy_bytes;
+    const struct table_copy *copy;
     struct span funcnames;
     struct span cutab;
     struct span files;
@@ -52,8 +49,7 @@ struct pclntab {
     struct span pclntable;
     struct span ftab;
     size_t function_count;
-    unsigned char **tree_pages;
-    size_t tree_bytes;
+    struct tree_pages *trees; /* read in pages of the file, as they are needed */
 };
 
 static uint32_t u32_at(const unsigned char *bytes)
@@ -86,13 +82,20 @@ static void widen(uint64_t *lowest, uint64_t *highest, const struct module_table
 static struct span span_of(const struct pclntab *table, uint64_t lowest,
                            const struct module_table *from, size_t element_bytes)
 {
-    return (struct span){table->copy + (from->address - lowest),
+    return (struct span){table->copy->bytes + (from->address - lowest),
                          (size_t)(from->count * element_bytes)};
 }
 
 struct pclntab *pclntab_load(const struct elf_file *elf, uint64_t bias,
                              const struct moduledata *module, const struct go_layout *layout,
                              struct error *err)
+{
+    return pclntab_load_shared(NULL, elf, bias, module, layout, err);
+}
+
+struct pclntab *pclntab_load_shared(struct table_copies *copies, const struct elf_file *elf,
+                                    uint64_t bias, const struct moduledata *module,
+                                    const struct go_layout *layout, struct error *err)
 {
     uint64_t lowest = UINT64_MAX, highest = 0;
     struct pclntab *table = calloc(1, sizeof(*table));
@@ -121,18 +124,9 @@ struct pclntab *pclntab_load(const struct elf_file *elf, uint64_t bias,
                   (unsigned long long)(highest - lowest));
         goto fail;
     }
-    table->copy_bytes = (size_t)(highest - lowest);
-    table->copy = malloc(table->copy_bytes + 1);
-    table->tree_pages = calloc(TREE_PAGES_MAX, sizeof(*table->tree_pages));
-    if (table->copy == NULL || table->tree_pages == NULL) {
-        error_set(err, ERROR_NO_MEMORY, "pclntab: no memory for %zu bytes", table->copy_bytes);
+    table->copy = table_copies_take(copies, elf, lowest - bias, (size_t)(highest - lowest), err);
+    if (table->copy == NULL || (table->trees = tree_pages_take(copies, elf, err)) == NULL)
         goto fail;
-    }
-    table->copy[table->copy_bytes] = '\0'; /* so that every text ends somewhere */
-    if (!elf_file_read_address(elf, lowest - bias, table->copy, table->copy_bytes, err)) {
-        error_wrap(err, "pclntab");
-        goto fail;
-    }
     table->funcnames = span_of(table, lowest, &module->funcnames, 1);
     table->cutab = span_of(table, lowest, &module->cutab, 4);
     table->files = span_of(table, lowest, &module->files, 1);
@@ -151,16 +145,14 @@ void pclntab_free(struct pclntab *table)
 {
     if (table == NULL)
         return;
-    for (size_t i = 0; table->tree_pages != NULL && i < TREE_PAGES_MAX; i++)
-        free(table->tree_pages[i]);
-    free(table->tree_pages);
-    free(table->copy);
+    tree_pages_release(table->trees);
+    table_copy_release(table->copy);
     free(table);
 }
 
 size_t pclntab_bytes(const struct pclntab *table)
 {
-    return table->copy_bytes + table->tree_bytes;
+    return table->copy->length + table->trees->bytes;
 }
 
 const struct go_layout *pclntab_layout(const struct pclntab *table)
@@ -391,7 +383,7 @@ static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *int
         size_t within = (size_t)(offset % TREE_PAGE_BYTES);
         if (page >= TREE_PAGES_MAX)
             return false;
-        if (table->tree_pages[page] == NULL) {
+        if (table->trees->pages[page] == NULL) {
             unsigned char *fresh = calloc(1, TREE_PAGE_BYTES);
             uint64_t address = table->gofunc - table->bias + page * TREE_PAGE_BYTES;
             uint64_t room = elf_file_room(table->elf, address);
@@ -401,11 +393,11 @@ static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *int
                 free(fresh);
                 return false;
             }
-            table->tree_pages[page] = fresh;
-            table->tree_bytes += TREE_PAGE_BYTES;
+            table->trees->pages[page] = fresh;
+            table->trees->bytes += TREE_PAGE_BYTES;
         }
         size_t here = TREE_PAGE_BYTES - within < length ? TREE_PAGE_BYTES - within : length;
-        memcpy(into, table->tree_pages[page] + within, here);
+        memcpy(into, table->trees->pages[page] + within, here);
         into += here;
         offset += here;
         length -= here;

@@ -22,6 +22,7 @@ struct elf_file;
 struct go_layout;
 struct moduledata;
 struct pclntab;
+struct table_copies;
 
 enum { PCLNTAB_INLINE_DEPTH_MAX = 256 };
 
@@ -45,6 +46,10 @@ struct pclntab_frame {
 struct pclntab *pclntab_load(const struct elf_file *elf, uint64_t bias,
                              const struct moduledata *module, const struct go_layout *layout,
                              struct error *err);
+/* The same, with tables shared among processes; [copies] outlives it.  NULL: not shared. */
+struct pclntab *pclntab_load_shared(struct table_copies *copies, const struct elf_file *elf,
+                                    uint64_t bias, const struct moduledata *module,
+                                    const struct go_layout *layout, struct error *err);
 void pclntab_free(struct pclntab *table); /* NULL is allowed */
 size_t pclntab_bytes(const struct pclntab *table);
 

@@ -18,8 +18,13 @@ struct snapshot_values;
 
 enum { PROCFS_PATH_MAX_BYTES = 4096, PROCFS_MAPS_MAX = 65536, PROCFS_CMDLINE_MAX_BYTES = 65536 };
 
+struct table_copies;
+
 struct procfs {
     const char *root; /* "" or "/" for the live system; borrowed */
+    /* Where processes that are opened through it share the tables of their programs (table_copies.h); NULL:
+     * each has its own.  Outlives them. */
+    struct table_copies *copies;
 };
 
 struct procfs_identity {

@@ -241,7 +241,7 @@ static enum discover_verdict look_for_self(pid_t pid, uint64_t start_ticks, void
 
 Test(discover_live, sees_this_process_once)
 {
-    const struct procfs live = {"/"};
+    const struct procfs live = {.root = "/"};
     struct discover *here = discover_new(&live);
     struct error err;
     bool found = false;

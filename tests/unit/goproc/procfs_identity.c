@@ -5,8 +5,8 @@
 
 #define FIXTURES GOPROFD_SOURCE_DIR "/tests/fixtures/proc/"
 
-static const struct procfs cgroup2 = {FIXTURES "cgroup2"};
-static const struct procfs hostile = {FIXTURES "hostile"};
+static const struct procfs cgroup2 = {.root = FIXTURES "cgroup2"};
+static const struct procfs hostile = {.root = FIXTURES "hostile"};
 
 Test(procfs_start_time, survives_a_command_name_full_of_parentheses)
 {
@@ -171,7 +171,7 @@ Test(procfs_each_pid, visits_numeric_folders_only_and_stops_when_told)
 
 Test(procfs_each_pid, says_which_folder_is_missing)
 {
-    const struct procfs nowhere = {FIXTURES "nowhere"};
+    const struct procfs nowhere = {.root = FIXTURES "nowhere"};
     struct seen seen = {.stop_after = 0};
     struct error err;
     cr_assert_not(procfs_each_pid(&nowhere, remember, &seen, &err));

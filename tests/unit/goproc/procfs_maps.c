@@ -13,7 +13,7 @@ static bool parse(const char *text, struct procfs_maps *maps, struct error *err)
 
 Test(procfs_maps, read_addresses_rights_and_files)
 {
-    const struct procfs fs = {FIXTURES "cgroup2"};
+    const struct procfs fs = {.root = FIXTURES "cgroup2"};
     struct procfs_maps maps;
     struct error err;
     cr_assert(procfs_maps_read(&fs, 4711, &maps, &err), "%s", err.message);
@@ -36,7 +36,7 @@ Test(procfs_maps, read_addresses_rights_and_files)
 
 Test(procfs_maps, keep_a_path_with_blanks_as_the_kernel_wrote_it)
 {
-    const struct procfs fs = {FIXTURES "hostile"};
+    const struct procfs fs = {.root = FIXTURES "hostile"};
     struct procfs_maps maps;
     struct error err;
     cr_assert(procfs_maps_read(&fs, 81, &maps, &err), "%s", err.message);
@@ -48,7 +48,7 @@ Test(procfs_maps, keep_a_path_with_blanks_as_the_kernel_wrote_it)
 
 Test(procfs_maps, of_a_kernel_thread_are_empty)
 {
-    const struct procfs fs = {FIXTURES "cgroup2"};
+    const struct procfs fs = {.root = FIXTURES "cgroup2"};
     struct procfs_maps maps;
     struct error err;
     cr_assert(procfs_maps_read(&fs, 2, &maps, &err), "%s", err.message);
@@ -144,7 +144,7 @@ Test(procfs_maps, have_a_limit)
 
 Test(procfs_maps, of_this_very_process_hold_this_function)
 {
-    const struct procfs live = {""};
+    const struct procfs live = {.root = ""};
     struct procfs_maps maps;
     struct error err;
     cr_assert(procfs_maps_read(&live, getpid(), &maps, &err), "%s", err.message);

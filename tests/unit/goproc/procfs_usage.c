@@ -11,7 +11,7 @@
 
 static struct snapshot_values usage(const char *root, pid_t pid)
 {
-    const struct procfs fs = {root};
+    const struct procfs fs = {.root = root};
     struct snapshot_values values = {0};
     struct error err;
     cr_assert(procfs_usage_read(&fs, pid, &values, &err), "%s", err.message);
@@ -114,7 +114,7 @@ Test(procfs_usage, leaves_out_a_group_it_cannot_see_instead_of_showing_another)
 
 Test(procfs_usage, of_a_zombie_or_vanished_process_is_gone)
 {
-    const struct procfs fs = {FIXTURES "cgroup2"};
+    const struct procfs fs = {.root = FIXTURES "cgroup2"};
     struct snapshot_values values = {0};
     struct error err;
     cr_assert_not(procfs_usage_read(&fs, 4715, &values, &err));
@@ -134,7 +134,7 @@ Test(procfs_usage, of_this_very_process_is_plausible)
 
 static void assert_container(const char *root, pid_t pid, const char *expected)
 {
-    const struct procfs fs = {root};
+    const struct procfs fs = {.root = root};
     char path[PROCFS_PATH_MAX_BYTES];
     char id[80];
     struct error err;
