@@ -120,8 +120,8 @@ static const struct allocator *find_allocator(const char *function)
     function += sizeof(package) - 1;
     for (size_t i = 0; i < sizeof(allocators) / sizeof(allocators[0]); i++) {
         const char *pattern = allocators[i].pattern;
-        if (pattern[0] != function[0])
-            continue;
+        if (pattern[0] != function[0] || pattern[1] != function[1] || pattern[2] != function[2])
+            continue; /* all are longer; this is asked for each site */
         const size_t length = strlen(pattern);
         if (pattern[length - 1] == '*' ? strncmp(pattern, function, length - 1) == 0
                                        : strcmp(pattern, function) == 0)

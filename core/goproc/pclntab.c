@@ -305,7 +305,7 @@ int32_t pclntab_value_at(const struct pclntab *table, const struct pclntab_funct
 }
 
 /* Moves [*start] to the last run of the table at [offset] that begins by [before], if that is later, and
- * [*end] to where the table ends. */
+ * [*end] to where the table ends, or far enough behind [before]. */
 static void last_run(const struct pclntab *table, const struct pclntab_function *function,
                      uint32_t offset, uint64_t before, uint64_t *start, uint64_t *end)
 {
@@ -315,7 +315,8 @@ static void last_run(const struct pclntab *table, const struct pclntab_function 
     const unsigned char *stop = table->pctab.bytes + table->pctab.length;
     uint64_t at = function->entry;
     uint32_t value_delta, pc_delta;
-    while (take_uvarint(&cursor, stop, &value_delta) &&
+    while ((at <= before || at - before < PCLNTAB_CODE_BYTES) &&
+           take_uvarint(&cursor, stop, &value_delta) &&
            (value_delta != 0 || at == function->entry) &&
            take_uvarint(&cursor, stop, &pc_delta) && pc_delta != 0) {
         if (at <= before && at > *start)

@@ -24,7 +24,7 @@ struct moduledata;
 struct pclntab;
 struct table_copies;
 
-enum { PCLNTAB_INLINE_DEPTH_MAX = 256 };
+enum { PCLNTAB_INLINE_DEPTH_MAX = 256, PCLNTAB_CODE_BYTES = 16 << 10 };
 
 /* A name inside the tables; not terminated by us but followed by a NUL in every case. */
 struct pclntab_text {
@@ -65,8 +65,9 @@ bool pclntab_name_at(struct pclntab *table, uint64_t pc, struct pclntab_text *na
  * returns how many; 0 means that there is nothing to expand and [pc] stays as it is. */
 size_t pclntab_expand_last(struct pclntab *table, uint64_t pc, uint64_t *pcs, size_t capacity);
 
-/* Where code of the function at [pc] lies: it ends at [*end], and at [*start], the last such place up to [before]
- * that the tables tell, an instruction begins. */
+/* Where code of the function at [pc] lies: it ends at [*end], or goes on after that if that is
+ * PCLNTAB_CODE_BYTES or more behind [before]; at [*start], the last such place up to [before] that the tables
+ * tell, an instruction begins. */
 bool pclntab_code_at(const struct pclntab *table, uint64_t pc, uint64_t before, uint64_t *start,
                      uint64_t *end);
 
