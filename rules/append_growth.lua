@@ -5,6 +5,8 @@
 return {
   name = "append_growth",
   doc = "docs/rules.md#append_growth",
+  group = "allocation",
+  for_ = "15m",                -- a batch is over by then
   clear_for = "60s",
   params = {
     min_percent = "10%",       -- of all bytes allocated in the window

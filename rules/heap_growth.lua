@@ -20,6 +20,7 @@ end
 return {
   name = "heap_growth",
   doc = "docs/rules.md#heap_growth",
+  group = "leak",
   clear_for = "30s",
   params = {
     min_growth = "64KiB/s",
@@ -29,6 +30,9 @@ return {
     warmup = "60s",            -- of the process
     window = "10m",
     critical_in = "30m",       -- critical if a limit is reached sooner than this
+    start = "30m",             -- of the process: caches fill; there it must grow by ...
+    start_growth = "1MiB/s",   -- ... so much, ...
+    start_limit_in = "10m",    -- ... or reach its limit in so short a time
   },
   evaluate = function(target, params)
     local window = math.min(params.window, (target.age or math.huge) - params.warmup)
@@ -52,6 +56,10 @@ return {
     end
     local limit = limit_of(target)
     local left = limit and (limit - trend.last) / trend.per_second
+    if target.age and target.age < params.start and trend.per_second < params.start_growth
+      and not (left and left < params.start_limit_in) then
+      return
+    end
     local sites = target:sites { sort = "growth", window = window, limit = 3 } or {}
     local message = string.format("live heap rose by %s in %s (%s/s) over %d GCs and never fell back",
       format_bytes(gained), format_seconds(trend.seconds), format_bytes(trend.per_second), trend.points)

@@ -7,6 +7,8 @@
 -- The shares are goprof-optimizer's: memory_spike_threshold_percent and
 -- high_retention_threshold_percent of the config.  Judged as of the last GC, so a leak shows one or
 -- two cycles late.
+--
+-- In the first half hour of a process growth is what caches do: there it must be fast, or end at a limit soon.
 
 local HEAD_SHARE = 0.1           -- the first third of the observed time holds this share of the growth,
 local TAIL_SHARE = 0.2           -- the last third this: it went on all the time and has not stopped
@@ -71,6 +73,13 @@ local function leak(target, entry, longest, params)
   return grows(target, entry, longest, params)
 end
 
+-- Whether growth in the start of a process is more than caches that fill.
+local function is_pressing(target, growth, params)
+  local headroom = target.memory_limit_headroom_bytes
+  return growth.per_second >= params.start_growth
+    or headroom and headroom / math.max(growth.per_second, 1) < params.start_limit_in
+end
+
 local function describe(entry, growth)
   local what = format_bytes(entry.bytes)
   if entry.type_name ~= "unknown" then
@@ -87,6 +96,7 @@ end
 return {
   name = "retention",
   doc = "docs/rules.md#retention",
+  group = "leak",
   params = {
     warning_percent = config.memory_spike_threshold_percent,
     critical_percent = config.high_retention_threshold_percent,
@@ -96,6 +106,9 @@ return {
     min_time = "10s",          -- from the first to the last of them
     warmup = "5s",             -- of the process: filling up after a start is not counted
     window = config.retention_window,
+    start = "30m",             -- of the process: there it must grow by ...
+    start_growth = "1MiB/s",   -- ... so much, ...
+    start_limit_in = "10m",    -- ... or reach its limit in so short a time
   },
   evaluate = function(target, params)
     local window = params.window
@@ -105,11 +118,12 @@ return {
     if window < params.min_time then
       return
     end
+    local starting = target.age and target.age < params.start
     for _, entry in ipairs(target:retentions(10)) do
       local severity = entry.percent >= params.critical_percent and "critical"
         or entry.percent >= params.warning_percent and "warning"
       local growth = severity and entry.bytes >= params.min_bytes and leak(target, entry, window, params)
-      if growth then
+      if growth and (not starting or is_pressing(target, growth, params)) then
         local id = "retention-" .. entry.type_name .. "-" .. entry.tag
         local message = describe(entry, growth)
         alert {

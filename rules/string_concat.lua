@@ -2,6 +2,8 @@
 return {
   name = "string_concat",
   doc = "docs/rules.md#string_concat",
+  group = "allocation",
+  for_ = "15m",                -- a batch is over by then
   clear_for = "60s",
   params = {
     min_percent = "10%",       -- of all bytes allocated in the window

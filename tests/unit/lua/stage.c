@@ -152,6 +152,7 @@ struct stage_site *stage_add_site(struct stage_target *target, const char *funct
 
 static void take_profile(struct stage_target *target, uint64_t now_ns)
 {
+    site_table_begin_read(target->sites, now_ns, UINT64_C(600000000000));
     struct profile *profile = profile_begin(target->sites, target->site_count + 1);
     cr_assert_not_null(profile);
     profile->taken_realtime_ns = now_ns;
@@ -195,7 +196,9 @@ static const struct target_info *make_info(const struct stage_target *target)
         .state = target->state,
         .generation = target->generation,
         .start_realtime_ns =
-            target->age_s < 0 ? 0 : STAGE_START_NS - (uint64_t)(target->age_s * 1e9),
+            target->started_ns > 0 ? STAGE_START_NS + target->started_ns
+            : target->age_s < 0    ? 0
+                                   : STAGE_START_NS - (uint64_t)(target->age_s * 1e9),
         .go_version = target->go_version,
     };
     const struct target_info *info = target_info_new(&facts, "", 0);
@@ -209,7 +212,7 @@ void stage_beat(struct stage *stage)
     struct error err;
     size_t count = 0;
     stage->beat++;
-    const uint64_t passed_ns = stage->beat * UINT64_C(1000000000);
+    const uint64_t passed_ns = stage->beat * (stage->beat_ns > 0 ? stage->beat_ns : UINT64_C(1000000000));
     for (size_t i = 0; i < stage->target_count; i++) {
         struct stage_target *target = &stage->targets[i];
         if (target->profile_due)

@@ -28,6 +28,7 @@ struct stage_target {
     const char *go_version;
     enum target_state state;
     double age_s; /* at beat 0; negative: not known */
+    uint64_t started_ns; /* after beat 0, if it was restarted since */
     uint64_t generation;
     uint64_t sequence;
     bool hidden; /* not on the page */
@@ -47,6 +48,7 @@ struct stage {
     struct board *board;
     struct judge *judge;
     uint64_t beat;
+    uint64_t beat_ns; /* from beat to beat: a second, unless the test says otherwise before the first */
     size_t target_count;
     struct stage_target targets[STAGE_TARGETS_MAX];
     size_t capture_count;
@@ -68,7 +70,7 @@ void stage_unset(struct stage_target *target, const char *field);
 struct stage_site *stage_add_site(struct stage_target *target, const char *function,
                                   const char *file, uint32_t line, const char *primitive);
 
-/* One second passes; every target that is not stalled has a new snapshot, and a new profile if
+/* One beat_ns passes; every target that is not stalled has a new snapshot, and a new profile if
  * profile_due. */
 void stage_beat(struct stage *stage);
 
