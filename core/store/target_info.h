@@ -19,7 +19,7 @@ const char *source_kind_name(enum source_kind source); /* "process", "pprof", "p
 enum target_state {
     TARGET_WAITING,     /* configured, no such process yet */
     TARGET_UP,          /* read at the last beat */
-    TARGET_DEGRADED,    /* readable in part: what the kernel tells, but not the Go runtime */
+    TARGET_DEGRADED,    /* readable in part: one of the two things that are scraped, for example */
     TARGET_DENIED,      /* the kernel refuses */
     TARGET_UNSUPPORTED, /* not a Go version or layout we can read */
     TARGET_FAILING,     /* the last reads failed; still trying */
