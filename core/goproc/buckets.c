@@ -199,6 +199,12 @@ static void pause_before_retry(uint64_t attempt)
 
 /* One pass over all records. */
 
+/* Go's own profile holds these in signed integers; no program gets that far. */
+static bool is_absurd(uint64_t allocs, uint64_t object_bytes)
+{
+    return allocs > (uint64_t)INT64_MAX / (object_bytes > 1 ? object_bytes : 1);
+}
+
 static void take_record(const struct buckets *buckets, struct pass *pass, size_t index,
                         const unsigned char *record, struct profile_raw *value)
 {
@@ -218,7 +224,8 @@ static void take_record(const struct buckets *buckets, struct pass *pass, size_t
     } else if (pass->canary == SIZE_MAX && is_canary(buckets, record, pass->cycle))
         pass->canary = index;
     uint64_t alloc_bytes = sum[0] * object_bytes, free_bytes = sum[1] * object_bytes;
-    if (sum[1] > sum[0] || (words == 4 && (sum[2] != alloc_bytes || sum[3] != free_bytes))) {
+    if (sum[1] > sum[0] || is_absurd(sum[0], object_bytes) ||
+        (words == 4 && (sum[2] != alloc_bytes || sum[3] != free_bytes))) {
         pass->impossible = true;
         pass->impossible_address = bucket_list_record_address(buckets->list, index);
     }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/base/fuzz_case.h"
 #include "core/goproc/buckets.h"
 #include "core/goproc/call_stacks.h"
 #include "core/goproc/elf_file.h"
@@ -85,9 +86,12 @@ static void read_twice(const struct buckets_source *source, struct variables *va
             for (size_t e = 0; e < profile->entry_count; e++)
                 if (profile->entries[e].frees > profile->entries[e].allocs)
                     __builtin_trap();
+            if (profile->partial)
+                fuzz_case_partial(profile->partial_reason);
             profile_unref(profile);
-        } else if (err.message[0] == '\0')
-            __builtin_trap();
+        } else {
+            fuzz_case_refused(&err);
+        }
         variables->cycle += 2;
         variables->forced++;
     }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/fuzz_case.h"
 #include "core/goproc/code_refs.h"
 #include "core/goproc/symbol_rules.h"
 
@@ -53,9 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     enum code_arch arch = (data[0] & 1) != 0 ? CODE_ARCH_ARM64 : CODE_ARCH_AMD64;
     struct input input = {data + 1, size - 1};
-    if (!code_refs_collect(arch, input.code, input.size, CODE_ADDRESS, &range, 1, &refs, &err) &&
-        err.message[0] == '\0')
-        __builtin_trap();
+    if (!code_refs_collect(arch, input.code, input.size, CODE_ADDRESS, &range, 1, &refs, &err))
+        fuzz_case_refused(&err);
     if (refs.count > CODE_REFS_MAX)
         __builtin_trap();
     for (size_t i = 0; i < refs.count; i++)
@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .minor = data[0] >> 1,
                                        .ranges = {range}};
     err = (struct error){0};
-    if (!symbol_rules_resolve(&source, &findings, &err) && err.message[0] == '\0')
-        __builtin_trap();
+    if (!symbol_rules_resolve(&source, &findings, &err))
+        fuzz_case_refused(&err);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/base/fuzz_case.h"
 #include "core/goproc/elf_file.h"
 #include "core/goproc/go_program.h"
 
@@ -17,8 +18,8 @@ static void use(const struct elf_file *elf)
     unsigned char bytes[64];
     size_t count;
 
-    if (!elf_file_find_symbols(elf, wanted, 2, &err) && err.message[0] == '\0')
-        __builtin_trap();
+    if (!elf_file_find_symbols(elf, wanted, 2, &err))
+        fuzz_case_refused(&err);
     const struct elf_segment *segments = elf_file_segments(elf, &count);
     for (size_t i = 0; i < count; i++)
         (void)!elf_file_read_address(elf, segments[i].address, bytes, sizeof(bytes), NULL);
@@ -36,15 +37,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct elf_file *elf = elf_file_open(dup(fd), &err);
-    if (elf == NULL && err.message[0] == '\0')
-        __builtin_trap();
     if (elf != NULL)
         use(elf);
+    else
+        fuzz_case_refused(&err);
     elf_file_close(elf);
     err = (struct error){0};
     if (go_program_open_fd(fd, &program, &err))
         go_program_close(&program);
-    else if (err.message[0] == '\0')
-        __builtin_trap();
+    else
+        fuzz_case_refused(&err);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/base/fuzz_case.h"
 #include "core/goproc/elf_file.h"
 #include "core/goproc/go_layout.h"
 #include "core/goproc/memory.h"
@@ -76,12 +77,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct memory_image image = {&segment, 1};
     memory_open_image(&memory, &image);
     struct elf_file *elf = file_of(data + 1, size - 1);
-    if (elf != NULL && moduledata_read(&memory, IMAGE_ADDRESS, layout, &module, &err)) {
+    if (elf != NULL && !moduledata_read(&memory, IMAGE_ADDRESS, layout, &module, &err)) {
+        fuzz_case_refused(&err);
+    } else if (elf != NULL) {
         struct pclntab *table = pclntab_load(elf, 0, &module, layout, &err);
         if (table != NULL)
             ask(table, &module);
-        else if (err.message[0] == '\0')
-            __builtin_trap();
+        else
+            fuzz_case_refused(&err);
         pclntab_free(table);
     }
     elf_file_close(elf);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/fuzz_case.h"
 #include "core/goproc/procfs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,8 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = {0};
 
     if (!procfs_maps_parse((const char *)data, size, &maps, &err)) {
-        if (err.message[0] == '\0')
-            __builtin_trap();
+        fuzz_case_refused(&err);
         return 0;
     }
     for (size_t i = 0; i < maps.count; i++)
