@@ -1,6 +1,6 @@
 /* healthy_day_test.c - all shipped rules, at their defaults, through a day of a healthy service, and one leak.
  *
- *   a model of a service (load, caches, garbage, GC, jobs, deploys) --10 s a beat--> stage --> no finding
+ *   a model of a service (load, caches, garbage, GC, jobs, deploys) --20 s a beat--> stage --> no finding
  *
  * The day has what made other tools cry wolf: start-up ramps, a cache that fills and stays, sessions that follow the
  * hour, sawtooth garbage, a batch each hour, a large report at night, hours of idleness, deploys. */
@@ -11,7 +11,7 @@
 
 static const double MIB = 1024.0 * 1024.0;
 static const double DAY_S = 86400;
-static const double BEAT_S = 10;
+static const double BEAT_S = 20;
 
 enum { CACHE, SESSIONS, REQUESTS, JSON, LINES, CONNECTIONS, BATCH, REPORT, SITES };
 
