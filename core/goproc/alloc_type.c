@@ -310,38 +310,39 @@ static bool is_constant(const struct alloc_types *types, uint64_t address)
     return false;
 }
 
-/* The address that frames[0] passes as [argument]; up the callers where it was handed in. */
+static bool read_constant(const struct alloc_types *types, uint64_t from, uint64_t *word)
+{
+    return types->source.memory != NULL && is_constant(types, from) &&
+           memory_read(types->source.memory, from, word, sizeof(*word), NULL);
+}
+
+/* The address that [value] in frames[0] is; up the callers where it was handed in. */
 static bool address_of(struct alloc_types *types, const struct alloc_frame *frames, size_t count,
-                       unsigned argument, uint64_t *address)
+                       struct call_value value, uint64_t *address)
 {
     struct call_value passed[ALLOC_TYPE_CALLERS_MAX];
     size_t depth = 0;
 
-    for (;; depth++) {
+    passed[0] = value;
+    while (passed[depth].kind == CALL_VALUE_PARAMETER) {
+        const unsigned argument = passed[depth++].parameter;
         uint64_t called;
-        if (depth == count || depth == ALLOC_TYPE_CALLERS_MAX)
-            return false;
         /* A caller that did not call the function below it (a wrapper is left out of the stack) passed
          * something else. */
-        if (depth > 0 && (!call_target_before(types->source.elf, types->source.bias,
-                                              frames[depth].return_pc, &called) ||
-                          called != frames[depth - 1].entry))
+        if (depth == count || depth == ALLOC_TYPE_CALLERS_MAX ||
+            !call_target_before(types->source.elf, types->source.bias, frames[depth].return_pc,
+                                &called) ||
+            called != frames[depth - 1].entry)
             return false;
         passed[depth] = value_of(types, &frames[depth], argument);
-        if (passed[depth].kind == CALL_VALUE_UNKNOWN)
-            return false;
-        if (passed[depth].kind == CALL_VALUE_ADDRESS)
-            break;
-        argument = passed[depth].parameter;
     }
+    if (passed[depth].kind != CALL_VALUE_ADDRESS)
+        return false;
     *address = passed[depth].address;
     for (size_t i = depth + 1; i-- > 0;)
-        for (unsigned k = 0; k < passed[i].load_count; k++) {
-            const uint64_t from = *address + (uint64_t)(int64_t)passed[i].loads[k];
-            if (types->source.memory == NULL || !is_constant(types, from) ||
-                !memory_read(types->source.memory, from, address, sizeof(*address), NULL))
+        for (unsigned k = 0; k < passed[i].load_count; k++)
+            if (!read_constant(types, *address + (uint64_t)(int64_t)passed[i].loads[k], address))
                 return false;
-        }
     return true;
 }
 
@@ -359,6 +360,86 @@ static bool read_type(struct alloc_types *types, uint64_t address, struct go_typ
     }
     *type = known->type;
     return true;
+}
+
+/* Shapes in Go 1.19.
+ *
+ * An instance of a generic function there passes the type of its shape, such as go.shape.int_0.  The number
+ * says which type argument that is, and the dictionary, its own first argument, begins with their types. */
+
+static bool shape_of_argument(const char *name, unsigned *argument)
+{
+    static const char shape[] = "go.shape.";
+    const char *number = strrchr(name, '_');
+
+    if (strncmp(name, shape, sizeof(shape) - 1) != 0 || strstr(name + 1, shape) != NULL ||
+        number == NULL || number[1] < '0' || number[1] > '9' || number[2] != '\0')
+        return false;
+    *argument = (unsigned)(number[1] - '0');
+    return true;
+}
+
+/* Whether the call stands in an instance of a generic function itself, not in what was inlined into it, whose
+ * type arguments are other ones. */
+static bool is_in_instance(const struct alloc_types *types, const struct alloc_frame *frame)
+{
+    struct pclntab_frame found;
+
+    return types->source.functions != NULL &&
+           pclntab_frame_at(types->source.functions, frame->return_pc, &found) && !found.inlined &&
+           found.entry == frame->entry && memchr(found.function.text, '[', found.function.length);
+}
+
+/* Puts the type that a shape stands for in its place; one that is no shape stays. */
+static bool replace_shape(struct alloc_types *types, const struct alloc_frame *frames, size_t count,
+                          struct go_type *type)
+{
+    enum { WORD_BYTES = 8 };
+    struct call_value of_dictionary = {.kind = CALL_VALUE_PARAMETER, .load_count = 1};
+    struct go_type real;
+    uint64_t address;
+    unsigned argument;
+
+    if (!shape_of_argument(type->name, &argument))
+        return strstr(type->name, "go.shape.") == NULL;
+    of_dictionary.loads[0] = (int32_t)(argument * WORD_BYTES);
+    if (!is_in_instance(types, &frames[0]) ||
+        !address_of(types, frames, count, of_dictionary, &address) ||
+        !read_type(types, address, &real) || real.size != type->size || real.kind != type->kind)
+        return false;
+    *type = real;
+    return true;
+}
+
+/* The same for a map of shapes, whose key and element are told behind what all types have. */
+static bool replace_shapes_of_map(struct alloc_types *types, const struct alloc_frame *frames,
+                                  size_t count, uint64_t address, struct go_type *type)
+{
+    enum { AT_KEY = 48, AT_ELEMENT = 56 };
+    struct go_type key, element;
+    uint64_t key_address, element_address;
+
+    if (!read_constant(types, address + AT_KEY, &key_address) ||
+        !read_constant(types, address + AT_ELEMENT, &element_address) ||
+        !read_type(types, key_address, &key) || !replace_shape(types, frames, count, &key) ||
+        !read_type(types, element_address, &element) ||
+        !replace_shape(types, frames, count, &element))
+        return false;
+    const int length =
+        snprintf(type->name, sizeof(type->name), "map[%s]%s", key.name, element.name);
+    return length > 0 && (size_t)length < sizeof(type->name);
+}
+
+/* Where nothing replaces a shape, its name stays, and hide_shapes() decides. */
+static void replace_shapes(struct alloc_types *types, const struct alloc_frame *frames, size_t count,
+                           uint64_t address, struct go_type *type)
+{
+    struct go_type real = *type;
+
+    if (types->source.minor == 19 && strstr(type->name, "go.shape.") != NULL &&
+        (type->kind == GO_KIND_MAP ? replace_shapes_of_map(types, frames, count, address, &real)
+                                   : replace_shape(types, frames, count, &real)))
+        *type = real;
 }
 
 /* Whether an allocation of [bytes], rounded up to a size class or to pages, can hold one [type]. */
@@ -429,9 +510,12 @@ bool alloc_types_find(struct alloc_types *types, const char *function,
         return false;
     const unsigned argument =
         types->source.minor <= 19 ? allocator->argument_19 : allocator->argument;
-    if (!address_of(types, frames, count, argument, &address) ||
-        !read_type(types, address, &type) ||
-        !is_possible(&type, allocator->form, object_bytes) || !hide_shapes(type.name))
+    if (count == 0 ||
+        !address_of(types, frames, count, value_of(types, &frames[0], argument), &address) ||
+        !read_type(types, address, &type))
+        return false;
+    replace_shapes(types, frames, count, address, &type);
+    if (!is_possible(&type, allocator->form, object_bytes) || !hide_shapes(type.name))
         return false;
     snprintf(name, ALLOC_TYPE_NAME_BYTES, "%s%s", allocator->form == FORM_SLICE ? "[]" : "",
              type.name);

@@ -35,7 +35,7 @@ struct alloc_types_source {
     uint64_t bias;
     struct module_range types;
     unsigned minor;        /* of the Go version */
-    const struct pclntab *functions; /* where instructions begin; NULL: all is decoded, which takes longer */
+    struct pclntab *functions; /* where instructions begin; NULL: all is decoded, which takes longer */
     struct memory *memory; /* for dictionaries, which the loader may have relocated; may be NULL */
 };
 

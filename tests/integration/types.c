@@ -29,12 +29,6 @@ static struct criterion_test_params every_go_version(void)
     return cr_make_param_array(struct go_version, versions, count, free_versions);
 }
 
-/* In 1.19 shared code of generic functions passes types of shapes, from which nothing follows. */
-static bool generics_say_their_types(const struct go_version *version)
-{
-    return strncmp(version->name, "1.19", 4) != 0;
-}
-
 /* Whether [function] is the one of [fact], or an instance of it. */
 static bool is_function(const char *function, const json_t *fact)
 {
@@ -68,20 +62,18 @@ static double bytes_of(const json_t *top, bool typed_only)
 }
 
 /* Every function of the truth was seen with its type, and none with another; how it allocates is told always. */
-static void assert_truth(const json_t *top, const json_t *truth, bool generics, const char *what)
+static void assert_truth(const json_t *top, const json_t *truth, const char *what)
 {
     cr_assert_geq(json_array_size(truth), FUNCTIONS_MIN);
     for (size_t k = 0; k < json_array_size(truth); k++) {
         const json_t *fact = json_array_get(truth, k);
         size_t right = 0;
-        bool generic = false;
         for (size_t i = 0; i < json_array_size(top); i++) {
             const json_t *entry = json_array_get(top, i);
             const char *function = answer_text(entry, "function");
             const char *type_name = answer_text(entry, "type_name");
             if (!is_function(function, fact))
                 continue;
-            generic = generic || strchr(function, '[') != NULL;
             cr_assert_neq(answer_text(entry, "primitive")[0], '\0', "%s: how does %s allocate?",
                           what, function);
             if (is_true(type_name, fact))
@@ -90,8 +82,8 @@ static void assert_truth(const json_t *top, const json_t *truth, bool generics, 
                 cr_assert_str_eq(type_name, "unknown", "%s: %s allocates %s, not %s", what,
                                  function, answer_text(fact, "type"), type_name);
         }
-        cr_assert(right > 0 || (generic && !generics), "%s: %s allocates %s, which is not seen",
-                  what, answer_text(fact, "function"), answer_text(fact, "type"));
+        cr_assert_gt(right, 0, "%s: %s allocates %s, which is not seen", what,
+                     answer_text(fact, "function"), answer_text(fact, "type"));
     }
 }
 
@@ -110,13 +102,11 @@ static void check_program(const struct go_version *version, const char *name)
     json_t *types = http_json(daemon.port, 200,
                               "/v1/metrics/retentions/top?target=t&by=type&limit=1000");
     json_t *truth = http_json(program.port, 200, "/truth");
-    const bool generics = generics_say_their_types(version);
 
-    assert_truth(top, truth, generics, what);
+    assert_truth(top, truth, what);
     const double all = bytes_of(top, false), typed = bytes_of(top, true);
     cr_assert_gt(all, 1 << 20);
-    cr_assert(typed >= (generics ? TYPED_SHARE_MIN : TYPED_SHARE_MIN - 0.05) * all,
-              "%s: %g of %g bytes have a type", what, typed, all);
+    cr_assert(typed >= TYPED_SHARE_MIN * all, "%s: %g of %g bytes have a type", what, typed, all);
     cr_assert_float_eq(bytes_of(types, false), all, 0.5, "%s: the types' sum is not the sites'",
                        what);
     json_decref(top);
