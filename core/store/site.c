@@ -232,6 +232,47 @@ const struct site *site_table_add(struct site_table *table, const struct site_fa
     return site;
 }
 
+static bool copy_frames(struct site_table *table, struct frame *out, const struct frame *frames,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        out[i] = frames[i];
+        out[i].function = intern(table, frames[i].function);
+        out[i].file = intern(table, frames[i].file);
+        if (out[i].function == NULL || out[i].file == NULL)
+            return false;
+    }
+    return true;
+}
+
+const struct site *site_table_add_past(struct site_table *table, const struct site *past,
+                                       struct error *err)
+{
+    struct frame *frames = arena_alloc_array(table->arena, past->frame_count, sizeof(*frames));
+    struct site *site = arena_alloc(table->arena, sizeof(*site));
+    if (frames == NULL || site == NULL || table->site_count == UINT32_MAX ||
+        !copy_frames(table, frames, past->frames, past->frame_count)) {
+        set_full(err);
+        return NULL;
+    }
+    *site = *past;
+    site->frames = frames;
+    site->runtime_frames = NULL;
+    site->runtime_frame_count = 0;
+    site->blame = frames + (past->blame - past->frames);
+    site->primitive = intern(table, past->primitive);
+    site->type_name = intern(table, past->type_name);
+    site->tag = intern(table, past->tag);
+    site->package = intern(table, past->package);
+    if (site->primitive == NULL || site->type_name == NULL || site->tag == NULL ||
+        site->package == NULL) {
+        set_full(err);
+        return NULL;
+    }
+    site->id = ++table->site_count;
+    return site;
+}
+
 const struct mapping *site_table_copy_mappings(struct site_table *table,
                                                const struct mapping *mappings, size_t count,
                                                struct error *err)

@@ -106,6 +106,11 @@ struct site_facts {
 const struct site *site_table_add(struct site_table *table, const struct site_facts *facts,
                                   struct error *err);
 
+/* Adds a site that was recorded: [past] as it is, with copies of its frames and texts, but without runtime_frames and
+ * with an id of this table.  `blame` is one of its frames.  NULL with ERROR_LIMIT when the table is full. */
+const struct site *site_table_add_past(struct site_table *table, const struct site *past,
+                                       struct error *err);
+
 /* Copies [mappings] (and their strings) into the table; the result lives as long as it. */
 const struct mapping *site_table_copy_mappings(struct site_table *table,
                                                const struct mapping *mappings, size_t count,
