@@ -5,6 +5,7 @@
 return {
   name = "append_growth",
   doc = "docs/rules.md#append_growth",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "allocation",
   for_ = "15m",                -- a batch is over by then
   clear_for = "60s",

@@ -5,6 +5,7 @@
 return {
   name = "byte_string_copy",
   doc = "docs/rules.md#byte_string_copy",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "allocation",
   needs = { "profile" },
   for_ = "15m",                -- a batch is over by then

@@ -7,6 +7,7 @@
 return {
   name = "channel_leak",
   doc = "docs/rules.md#channel_leak",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "leak",
   needs = { "profile" },
   warmup = "1m",

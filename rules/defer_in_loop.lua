@@ -7,6 +7,7 @@
 return {
   name = "defer_in_loop",
   doc = "docs/rules.md#defer_in_loop",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "leak",
   needs = { "profile" },
   warmup = "1m",

@@ -6,6 +6,7 @@
 return {
   name = "interface_boxing",
   doc = "docs/rules.md#interface_boxing",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "allocation",
   needs = { "profile" },
   for_ = "15m",                -- a batch is over by then

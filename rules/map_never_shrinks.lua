@@ -17,6 +17,7 @@ end
 return {
   name = "map_never_shrinks",
   doc = "docs/rules.md#map_never_shrinks",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   needs = { "profile" },
   for_ = "10m",
   clear_for = "5m",

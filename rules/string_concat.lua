@@ -2,6 +2,7 @@
 return {
   name = "string_concat",
   doc = "docs/rules.md#string_concat",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "allocation",
   for_ = "15m",                -- a batch is over by then
   clear_for = "60s",

@@ -8,6 +8,7 @@
 return {
   name = "substring_pin",
   doc = "docs/rules.md#substring_pin",
+  sources = { "process" },     -- net/http/pprof cuts off the frames that tell how memory is allocated
   group = "leak",
   needs = { "profile" },
   warmup = "1m",
