@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/goproc/call_argument.h"
 #include "core/goproc/call_target.h"
 #include "core/goproc/elf_file.h"
 #include "core/goproc/memory.h"
@@ -49,23 +48,6 @@ static const struct allocator {
     {"mapassign*", 0, 0, FORM_MAP},
 };
 
-enum { FROM_ENTRY_MAX_BYTES = 32 << 10, WINDOW_BYTES = 4 << 10 };
-enum {
-    NEAR_BACK_BYTES = 32,
-    WIDER_BACK_BYTES = 256,
-    WIDER_AFTER_BYTES = 136, /* as far as short jumps reach back */
-    NEAR_MAX_BYTES = 2 << 10,
-    NEAR_WHOLE_BYTES = 8 << 10,
-    AROUND_BYTES = 4 << 10,
-};
-enum { AFTER_CALL_BYTES = 16 << 10, CACHE_FIRST_SLOTS = 256, CACHE_MAX = 1 << 18 };
-
-struct known_call {
-    uint64_t return_pc; /* 0: free slot */
-    unsigned argument;
-    struct call_value value;
-};
-
 enum { TYPES_KEPT = 128 };
 struct known_type {
     uint64_t address; /* 0: none */
@@ -74,11 +56,7 @@ struct known_type {
 
 struct alloc_types {
     struct alloc_types_source source;
-    struct call_tracer *tracer;
-    struct known_call *slots;
-    size_t slot_count; /* a power of two */
-    size_t used;
-    unsigned char *code;
+    struct call_values *values;
     struct known_type *read; /* types read of late, by address */
 };
 
@@ -88,12 +66,9 @@ struct alloc_types *alloc_types_new(const struct alloc_types_source *source)
     if (types == NULL)
         return NULL;
     types->source = *source;
-    types->tracer = call_tracer_new();
-    types->code = malloc(CALL_CODE_MAX_BYTES);
-    types->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*types->slots));
-    types->slot_count = CACHE_FIRST_SLOTS;
+    types->values = call_values_new(source->elf, source->bias, source->functions);
     types->read = calloc(TYPES_KEPT, sizeof(*types->read));
-    if (types->tracer == NULL || types->read == NULL || types->code == NULL || types->slots == NULL) {
+    if (types->values == NULL || types->read == NULL) {
         alloc_types_free(types);
         return NULL;
     }
@@ -104,10 +79,8 @@ void alloc_types_free(struct alloc_types *types)
 {
     if (types == NULL)
         return;
-    call_tracer_free(types->tracer);
-    free(types->code);
+    call_values_free(types->values);
     free(types->read);
-    free(types->slots);
     free(types);
 }
 
@@ -133,158 +106,6 @@ static const struct allocator *find_allocator(const char *function)
 bool alloc_types_knows(const char *function)
 {
     return find_allocator(function) != NULL;
-}
-
-/* What calls pass. */
-
-static struct known_call *slot_of(struct known_call *slots, size_t count, uint64_t pc,
-                                  unsigned argument)
-{
-    size_t at =
-        (size_t)(((pc + argument) * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (count - 1);
-    while (slots[at].return_pc != 0 &&
-           (slots[at].return_pc != pc || slots[at].argument != argument))
-        at = (at + 1) & (count - 1);
-    return &slots[at];
-}
-
-/* Makes room for one more.  False: nothing further is kept, which costs time and nothing else. */
-static bool reserve(struct alloc_types *types)
-{
-    if (types->used < types->slot_count / 2)
-        return true;
-    if (types->used >= CACHE_MAX)
-        return false;
-    const size_t larger_count = types->slot_count * 2;
-    struct known_call *larger = calloc(larger_count, sizeof(*larger));
-    if (larger == NULL)
-        return false;
-    for (size_t i = 0; i < types->slot_count; i++)
-        if (types->slots[i].return_pc != 0)
-            *slot_of(larger, larger_count, types->slots[i].return_pc, types->slots[i].argument) =
-                types->slots[i];
-    free(types->slots);
-    types->slots = larger;
-    types->slot_count = larger_count;
-    return true;
-}
-
-static struct call_value decode(struct alloc_types *types, size_t call_end, size_t length,
-                                uint64_t start, unsigned argument)
-{
-    switch (elf_file_machine(types->source.elf)) {
-    case ELF_MACHINE_X86_64:
-        return call_argument_amd64(types->tracer, types->code, call_end, length, start, argument);
-    case ELF_MACHINE_AARCH64:
-        return call_argument_arm64(types->tracer, types->code, call_end, length, start, argument);
-    case ELF_MACHINE_OTHER:
-        break;
-    }
-    return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
-}
-
-/* In functions too long to be read from their entry (initialisation of large tables): the last bytes before
- * the call.  Where an instruction begins there is not known, but decoding falls into step after a few of
- * them; begun at two places it must find the same address. */
-static struct call_value trace_end(struct alloc_types *types, const struct alloc_frame *frame,
-                                   unsigned argument)
-{
-    static const size_t windows[] = {WINDOW_BYTES, WINDOW_BYTES - 4, WINDOW_BYTES - 1};
-    const bool is_arm64 = elf_file_machine(types->source.elf) == ELF_MACHINE_AARCH64;
-    struct call_value first = {.kind = CALL_VALUE_UNKNOWN};
-
-    for (size_t i = 0; i < (is_arm64 ? 2U : 3U); i++) {
-        const uint64_t start = frame->return_pc - windows[i];
-        if (!elf_file_read_address(types->source.elf, start - types->source.bias, types->code,
-                                   windows[i], NULL))
-            return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
-        const struct call_value value = decode(types, windows[i], windows[i], start, argument);
-        if (value.kind != CALL_VALUE_ADDRESS || value.load_count != 0 ||
-            (i > 0 && value.address != first.address))
-            return (struct call_value){.kind = CALL_VALUE_UNKNOWN};
-        first = value;
-    }
-    return first;
-}
-
-/* Reads [after] bytes beyond the call, too. */
-static struct call_value trace(struct alloc_types *types, const struct alloc_frame *frame,
-                               unsigned argument, size_t after)
-{
-    const struct call_value unknown = {.kind = CALL_VALUE_UNKNOWN};
-    const uint64_t bias = types->source.bias;
-
-    if (frame->entry < bias || frame->entry == 0 || frame->return_pc <= frame->entry)
-        return unknown;
-    if (frame->return_pc - frame->entry > FROM_ENTRY_MAX_BYTES)
-        return trace_end(types, frame, argument);
-    const size_t call_end = (size_t)(frame->return_pc - frame->entry);
-    const uint64_t room = elf_file_room(types->source.elf, frame->entry - bias);
-    size_t length = call_end + after;
-    if (length > room)
-        length = (size_t)room;
-    if (!elf_file_read_address(types->source.elf, frame->entry - bias, types->code, length, NULL))
-        return unknown;
-    return decode(types, call_end, length, frame->entry, argument);
-}
-
-/* Most values are set a few instructions before the call.  Decoding begins where a line of the source does
- * [back] bytes or more before the call, and ends [after] bytes behind it.  Jumps to in between are looked for
- * in the whole function, or around the call if the function is long. */
-static struct call_value trace_near(struct alloc_types *types, const struct alloc_frame *frame,
-                                    unsigned argument, size_t back, size_t after)
-{
-    const struct call_value unknown = {.kind = CALL_VALUE_UNKNOWN};
-    const uint64_t bias = types->source.bias;
-    uint64_t line_start, end;
-
-    if (types->source.functions == NULL ||
-        elf_file_machine(types->source.elf) != ELF_MACHINE_X86_64 || frame->entry < bias ||
-        frame->entry == 0 || frame->return_pc <= frame->entry ||
-        !pclntab_code_at(types->source.functions, frame->return_pc - 1, frame->return_pc - back,
-                         &line_start, &end) ||
-        line_start < frame->entry || frame->return_pc - line_start > NEAR_MAX_BYTES ||
-        end < frame->return_pc)
-        return unknown;
-    uint64_t start = frame->entry;
-    if (end - start > NEAR_WHOLE_BYTES) {
-        if (frame->return_pc - start > AROUND_BYTES)
-            start = frame->return_pc - AROUND_BYTES;
-        if (end - frame->return_pc > AROUND_BYTES)
-            end = frame->return_pc + AROUND_BYTES;
-        if (line_start <= start)
-            return unknown;
-    }
-    const size_t length = (size_t)(end - start);
-    const size_t call_end = (size_t)(frame->return_pc - start);
-    const size_t stop = length - call_end < after ? length : call_end + after;
-    if (!elf_file_read_address(types->source.elf, start - bias, types->code, length, NULL))
-        return unknown;
-    return call_argument_amd64_near(types->tracer, types->code, call_end, length,
-                                    (size_t)(line_start - start), stop, start, argument);
-}
-
-static struct call_value value_of(struct alloc_types *types, const struct alloc_frame *frame,
-                                  unsigned argument)
-{
-    struct known_call *slot =
-        slot_of(types->slots, types->slot_count, frame->return_pc, argument);
-    if (slot->return_pc == frame->return_pc && frame->return_pc != 0)
-        return slot->value;
-    struct call_value value = trace_near(types, frame, argument, NEAR_BACK_BYTES, 0);
-    if (value.kind == CALL_VALUE_UNKNOWN)
-        value = trace_near(types, frame, argument, WIDER_BACK_BYTES, WIDER_AFTER_BYTES);
-    /* Only loops need what comes after the call. */
-    if (value.kind == CALL_VALUE_UNKNOWN)
-        value = trace(types, frame, argument, 0);
-    if (value.kind == CALL_VALUE_UNKNOWN)
-        value = trace(types, frame, argument, AFTER_CALL_BYTES);
-    if (frame->return_pc != 0 && reserve(types)) {
-        *slot_of(types->slots, types->slot_count, frame->return_pc, argument) =
-            (struct known_call){frame->return_pc, argument, value};
-        types->used++;
-    }
-    return value;
 }
 
 /* Addresses. */
@@ -334,7 +155,7 @@ static bool address_of(struct alloc_types *types, const struct alloc_frame *fram
                                 &called) ||
             called != frames[depth - 1].entry)
             return false;
-        passed[depth] = value_of(types, &frames[depth], argument);
+        passed[depth] = call_values_find(types->values, &frames[depth], argument);
     }
     if (passed[depth].kind != CALL_VALUE_ADDRESS)
         return false;
@@ -511,7 +332,7 @@ bool alloc_types_find(struct alloc_types *types, const char *function,
     const unsigned argument =
         types->source.minor <= 19 ? allocator->argument_19 : allocator->argument;
     if (count == 0 ||
-        !address_of(types, frames, count, value_of(types, &frames[0], argument), &address) ||
+        !address_of(types, frames, count, call_values_find(types->values, &frames[0], argument), &address) ||
         !read_type(types, address, &type))
         return false;
     replace_shapes(types, frames, count, address, &type);

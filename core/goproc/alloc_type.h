@@ -4,8 +4,7 @@
  *     --> what was put there (call_argument.h) --> its name (go_type.h)
  *
  * Code shared by instances of a generic function gets its types from a dictionary, which its caller passes:
- * then the caller's call is read in the same way.  What the code does not say stays unknown.  What a call
- * passes is kept per return address.  One thread. */
+ * then the caller's call is read in the same way.  What the code does not say stays unknown.  One thread. */
 #ifndef GOPROFD_GOPROC_ALLOC_TYPE_H
 #define GOPROFD_GOPROC_ALLOC_TYPE_H
 
@@ -13,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/goproc/call_values.h"
 #include "core/goproc/go_type.h"
 
 struct elf_file;
@@ -22,12 +22,6 @@ struct pclntab;
 enum {
     ALLOC_TYPE_NAME_BYTES = GO_TYPE_NAME_MAX_BYTES + 3, /* "[]" and the end of the text */
     ALLOC_TYPE_CALLERS_MAX = 8, /* dictionaries may come from this far up */
-};
-
-/* One frame of machine code (inlined callers have none of their own): live addresses. */
-struct alloc_frame {
-    uint64_t return_pc;
-    uint64_t entry; /* of its function; 0: none */
 };
 
 struct alloc_types_source {

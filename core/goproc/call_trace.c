@@ -253,7 +253,8 @@ struct call_value call_trace_back(struct call_tracer *tracer, size_t call_end, u
 
     while (after > 0 && tracer->steps[after - 1].at >= call_end)
         after--;
-    if (after == 0 || tracer->steps[after - 1].kind != CALL_STEP_CALL)
+    if (after == 0 || tracer->steps[after - 1].kind != CALL_STEP_CALL ||
+        (after < tracer->step_count && tracer->steps[after].at != call_end))
         return UNKNOWN_VALUE;
     tracer->budget = BUDGET_STEPS;
     tracer->looped = false;

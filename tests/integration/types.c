@@ -38,9 +38,10 @@ static bool is_function(const char *function, const json_t *fact)
            (function[length] == '\0' || function[length] == '[');
 }
 
+/* An allocation may have to wait for a GC, for which the runtime may need an object of its own. */
 static bool is_true(const char *type_name, const json_t *fact)
 {
-    return strcmp(type_name, answer_text(fact, "type")) == 0 ||
+    return strcmp(type_name, "runtime.sudog") == 0 || strcmp(type_name, answer_text(fact, "type")) == 0 ||
            strcmp(type_name, answer_text(fact, "also")) == 0;
 }
 
@@ -77,7 +78,7 @@ static void assert_truth(const json_t *top, const json_t *truth, const char *wha
             cr_assert_neq(answer_text(entry, "primitive")[0], '\0', "%s: how does %s allocate?",
                           what, function);
             if (is_true(type_name, fact))
-                right++;
+                right += strcmp(type_name, "runtime.sudog") != 0;
             else
                 cr_assert_str_eq(type_name, "unknown", "%s: %s allocates %s, not %s", what,
                                  function, answer_text(fact, "type"), type_name);
