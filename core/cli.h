@@ -18,6 +18,9 @@ int cli_profile(int argc, char **argv);
 /* goprofd goroutine|block|mutex|threadcreate PID [-o FILE] [-debug N]; argv[0] is the subcommand. */
 int cli_stacks(int argc, char **argv);
 
+/* goprofd decode FILE|FOLDER */
+int cli_decode(int argc, char **argv);
+
 /* goprofd memory PID */
 int cli_memory(int argc, char **argv);
 

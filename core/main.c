@@ -23,6 +23,7 @@
 #include "core/sampler.h"
 #include "core/service_notify.h"
 #include "core/store/board.h"
+#include "core/store/journal.h"
 #include "core/store/site_tagger.h"
 #include "http/server.h"
 #include "lua/cli_test.h"
@@ -47,6 +48,7 @@ struct daemon {
     struct config *reloaded; /* of the last good SIGHUP, used by the rule thread; or NULL */
     struct mailbox *outcomes; /* of reloads */
     struct board *board;
+    struct journal *journal; /* NULL: history is in memory only */
     struct capturer *capturer;
     struct engine *engine;
     struct site_tagger tagger;    /* of the config of the start */
@@ -62,6 +64,7 @@ static const char usage_text[] =
     "       goprofd -version\n"
     "       goprofd ps                                 list Go processes\n"
     "       goprofd memory PID                         what the resident memory of a process consists of\n"
+    "       goprofd decode FILE|FOLDER                 recorded history (history_dir, /v1/export) as JSON lines\n"
     "       goprofd heap PID [-o FILE]                 write the heap profile of a process (pprof)\n"
     "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
     "       goprofd heap --core FILE [EXE] [-o FILE]   the same from a core file; EXE is what wrote it\n"
@@ -262,6 +265,28 @@ static bool use_tags(struct daemon *daemon, struct error *err)
     return true;
 }
 
+/* A segment is an hour's, or 8 MiB, but so small that there are several within the bound. */
+static bool open_journal(struct daemon *daemon, struct error *err)
+{
+    const struct config *config = daemon->config;
+    if (config->history_dir[0] == '\0')
+        return true;
+    const uint64_t share = config->history_disk_max_bytes / 8;
+    const struct journal_settings settings = {
+        .dir = config->history_dir,
+        .max_bytes = config->history_disk_max_bytes,
+        .max_age_ns = config->history_disk_max_age_sec * CLOCK_NS_PER_S,
+        .flush_ns = config->history_flush_sec * CLOCK_NS_PER_S,
+        .segment_bytes = share < (8 << 20) ? share : 8 << 20,
+        .segment_age_ns = 3600 * CLOCK_NS_PER_S,
+    };
+    daemon->journal = journal_new(&settings, daemon->board, err);
+    if (daemon->journal == NULL)
+        return false;
+    journal_load(daemon->journal);
+    return true;
+}
+
 static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct error *err)
 {
     const struct config *config = daemon->config;
@@ -271,6 +296,8 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     if (daemon->board == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for the board");
     board_limit_history(daemon->board, config->history_max_bytes);
+    if (!open_journal(daemon, err)) /* before the sampler: targets go on where they were */
+        return false;
     daemon->outcomes = mailbox_new(4, release_outcome);
     if (daemon->outcomes == NULL)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a mailbox");
@@ -304,6 +331,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     return daemon->server != NULL && server_start(daemon->server, err) &&
            capturer_start(daemon->capturer, err) && engine_start(daemon->engine, err) &&
            notifier_start(daemon->notifier, err) &&
+           (daemon->journal == NULL || journal_start(daemon->journal, err)) &&
            sampler_start(daemon->sampler, err);
 }
 
@@ -314,6 +342,8 @@ static void stop_daemon(struct daemon *daemon)
         server_stop(daemon->server, daemon->config->shutdown_grace_period_sec * CLOCK_NS_PER_S);
     if (daemon->sampler != NULL)
         sampler_stop(daemon->sampler);
+    if (daemon->journal != NULL)
+        journal_stop(daemon->journal);
     if (daemon->engine != NULL)
         engine_stop(daemon->engine);
     if (daemon->notifier != NULL)
@@ -328,6 +358,7 @@ static void stop_daemon(struct daemon *daemon)
     capturer_free(daemon->capturer);
     if (daemon->board != NULL)
         board_free(daemon->board);
+    journal_free(daemon->journal); /* after all that its snapshots may point into */
     config_free(daemon->config);
     config_free(daemon->reloaded);
     mailbox_free(daemon->outcomes);
@@ -554,6 +585,7 @@ int main(int argc, char **argv)
     } commands[] = {
         {"ps", cli_ps},
         {"memory", cli_memory},
+        {"decode", cli_decode},
         {"heap", cli_profile},
         {"allocs", cli_profile},
         {"goroutine", cli_stacks},

@@ -99,6 +99,7 @@ struct sampler *sampler_new(const struct config *config, struct board *board, st
     sampler->context.usage = &sampler->usage;
     sampler->context.look_budget = &sampler->look_budget;
     sampler->context.counters = board_counters(board);
+    sampler->context.board = board;
     sampler_set_retention_window(sampler, config->retention_window_sec * CLOCK_NS_PER_S);
     sampler->interval_ns = config->sampling_interval_ms * CLOCK_NS_PER_MS;
     sampler->control = mailbox_new(PROFILE_JOBS_MAX, refuse_request);

@@ -37,6 +37,13 @@ struct target *target_new(const struct target_context *context, const char *id, 
         target_free(target);
         return NULL;
     }
+    struct board_past past;
+    if (context->board != NULL && board_past(context->board, id, &past)) {
+        target->sequence = past.sequence;
+        target->generation = past.generation;
+        target->past_pid = past.pid;
+        target->past_start_ticks = past.start_ticks;
+    }
     return target;
 }
 
@@ -256,6 +263,10 @@ void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns)
         return;
     }
     target->start_ticks = identity.start_ticks;
+    /* The process that an earlier goprofd read is no new generation. */
+    if (target->past_pid == pid && target->past_start_ticks == identity.start_ticks)
+        target->generation--;
+    target->past_pid = 0;
     target->oom_group = 0;
     target->oom_kills_rose_at_ns = 0;
     target->usage = process_usage_open(target->context->usage, pid, identity.start_ticks);

@@ -18,6 +18,7 @@
 #include "core/store/board.h"
 #include "core/store/target_info.h"
 
+struct board;
 struct board_counters;
 struct config_target;
 struct look_budget;
@@ -35,6 +36,7 @@ struct target_context {
     struct usage_context *usage;
     struct look_budget *look_budget; /* for pages: memory_watch.h */
     struct board_counters *counters;
+    const struct board *board; /* what earlier runs knew of targets; NULL: nothing */
     struct scraper *scraper; /* of targets with a URL; NULL: there are none */
     uint64_t scrape_interval_ns; /* of those whose config does not say another */
     const struct site_tagger *tagger; /* NULL: sites get their default tags */

@@ -54,6 +54,8 @@ struct target {
     uint64_t retry_at_ns;
     uint64_t retry_pause_ns;
     uint64_t sequence;
+    pid_t past_pid; /* of the process that an earlier goprofd read last; 0: none, or another was attached */
+    uint64_t past_start_ticks;
     const struct snapshot *snapshot; /* newest; survives the process */
     const struct profile *profile;
     const struct tops *tops; /* of [profile] */

@@ -130,6 +130,10 @@ struct config {
     const char *state_dir; /* "": open alerts are forgotten with the daemon */
     const char *default_target; /* "": none */
     const char *external_url;     /* "": that of metrics_listen_addr */
+    const char *history_dir; /* "": in memory only */
+    uint64_t history_disk_max_bytes;
+    uint64_t history_disk_max_age_sec;
+    uint64_t history_flush_sec;
     const char *notify_queue_dir; /* "": in memory */
     uint64_t notify_queue_max_bytes;
     const char *cors_allow_origins; /* "": none; "*": all */

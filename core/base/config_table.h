@@ -44,6 +44,10 @@ enum option_kind {
     X(pprof_listen_addr,                LISTEN_OR_NONE, "",               0,       0,             false, true,  "A listener of its own for /debug/pprof; empty: on metrics_listen_addr") \
     X(max_history_samples,              COUNT,          "3600",           1,       1000000,       false, true,  "Snapshots kept per target") \
     X(history_max_bytes,                BYTES,          "256MiB",         1048576, 1099511627776, false, false, "Bound for the history of all targets together; the oldest goes first") \
+    X(history_dir,                      PATH_OR_NONE,   "",               0,       0,             false, false, "Folder in which the history is kept over a restart of goprofd; empty: in memory only") \
+    X(history_disk_max_bytes,           BYTES,          "1GiB",           1048576, 1099511627776, false, false, "Bound for the segments in history_dir; the oldest goes first") \
+    X(history_disk_max_age_sec,         SECONDS,        "604800",         0,       3153600000,    false, false, "Segments older than this go when the next is begun; 0: none go for their age") \
+    X(history_flush_sec,                SECONDS,        "10",             0,       3600,          false, false, "How much history a crash of goprofd may lose; longer takes less room on disk") \
     X(alerting_enabled,                 BOOL,           "true",           0,       0,             true,  true,  "Let rules open alerts") \
     X(log_level,                        LOG_LEVEL,      "info",           0,       0,             true,  true,  "Least severe log line that is written") \
     X(shutdown_grace_period_sec,        SECONDS,        "15",             0,       3600,          false, true,  "How long requests and captures under way may take after SIGTERM") \

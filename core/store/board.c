@@ -33,6 +33,7 @@ struct slot {
     struct archive *archive; /* those before, packed */
     struct profile_history *profiles;
     uint64_t seen_sequence; /* of the page being built: found in it */
+    struct board_past past;  /* of what was restored; zero: nothing */
 };
 
 /* Captures are counted apart: the target may have left the page when its capture is written. */
@@ -49,6 +50,8 @@ struct board {
     const struct board_page *page;
     struct slot **slots;
     size_t slot_count;
+    struct slot **past; /* restored, and their targets not found yet; the publishing thread's */
+    size_t past_count;
     const struct finding_set *findings;
     const struct rules_report *rules;
     struct capture_count captures[CAPTURE_IDS_MAX];
@@ -184,6 +187,9 @@ void board_free(struct board *board)
     for (size_t i = 0; i < board->slot_count; i++)
         slot_free(board->slots[i]);
     free(board->slots);
+    for (size_t i = 0; i < board->past_count; i++)
+        slot_free(board->past[i]);
+    free(board->past);
     for (size_t i = 0; i < CAPTURE_IDS_MAX; i++)
         free(board->captures[i].id);
     pthread_mutex_destroy(&board->lock);
@@ -250,7 +256,29 @@ static bool is_newer(const struct snapshot *snapshot, const struct snapshot *new
     return snapshot->monotonic_ns > newest->monotonic_ns;
 }
 
-static bool beat_add(struct beat *beat, const struct board *board, const struct target_view *view,
+static struct slot *find_past(const struct board *board, const char *id)
+{
+    for (size_t i = 0; i < board->past_count; i++) {
+        if (strcmp(board->past[i]->id, id) == 0)
+            return board->past[i];
+    }
+    return NULL;
+}
+
+/* What was restored of [id] becomes its slot; or NULL. */
+static struct slot *claim_past(struct board *board, const char *id)
+{
+    struct slot *slot = find_past(board, id);
+    for (size_t i = 0; slot != NULL && i < board->past_count; i++) {
+        if (board->past[i] == slot) {
+            board->past[i] = board->past[--board->past_count];
+            break;
+        }
+    }
+    return slot;
+}
+
+static bool beat_add(struct beat *beat, struct board *board, const struct target_view *view,
                      struct error *err)
 {
     if (view->info == NULL)
@@ -265,6 +293,8 @@ static bool beat_add(struct beat *beat, const struct board *board, const struct 
     }
     if (slot != NULL && slot->seen_sequence == beat->page->sequence)
         return error_set(err, ERROR_USAGE, "two targets have the id '%s'", id);
+    if (slot == NULL)
+        slot = claim_past(board, id);
     if (slot == NULL)
         slot = slot_new(id, board->ring_capacity);
     if (slot == NULL)
@@ -327,7 +357,7 @@ static void make_runs(struct beat *beat, size_t count)
     }
 }
 
-static bool beat_build(struct beat *beat, const struct board *board,
+static bool beat_build(struct beat *beat, struct board *board,
                        const struct target_view *views, size_t count, uint64_t realtime_ns,
                        struct error *err)
 {
@@ -618,6 +648,83 @@ const struct profile *board_profile_at(struct board *board, const char *id, uint
     }
     profile_run_free(run);
     return profile;
+}
+
+/* ---- what was before this run ---- */
+
+static struct slot *add_past(struct board *board, const char *id)
+{
+    struct slot **grown = realloc(board->past, (board->past_count + 1) * sizeof(struct slot *));
+    if (grown == NULL)
+        return NULL;
+    board->past = grown;
+    struct slot *slot = slot_new(id, board->ring_capacity);
+    if (slot != NULL)
+        board->past[board->past_count++] = slot;
+    return slot;
+}
+
+/* Half of the bound is for what comes. */
+static void bound_past(struct board *board)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < board->past_count; i++)
+        bytes += slot_bytes(board->past[i]);
+    while (bytes > board->history_max_bytes / 2) {
+        struct slot *oldest = NULL;
+        for (size_t i = 0; i < board->past_count; i++) {
+            struct slot *slot = board->past[i];
+            if (archive_oldest(slot->archive) != NULL &&
+                (oldest == NULL || columns_oldest_monotonic_ns(archive_oldest(slot->archive)) <
+                                       columns_oldest_monotonic_ns(archive_oldest(oldest->archive))))
+                oldest = slot;
+        }
+        if (oldest == NULL)
+            return;
+        bytes -= slot_bytes(oldest);
+        columns_unref(archive_drop_oldest(oldest->archive, oldest->ring));
+        bytes += slot_bytes(oldest);
+    }
+}
+
+static void push_past(struct board *board, struct slot *slot, const struct snapshot *kept)
+{
+    (void)ring_make_room(slot->ring);
+    if (board->ring_capacity > ARCHIVE_TAIL_MAX) {
+        struct packed *packed = archive_pack(slot->ring);
+        if (packed != NULL) {
+            columns_unref(archive_take(slot->archive, packed, slot->ring));
+            archive_packed_free(packed);
+            bound_past(board);
+        }
+    }
+    snapshot_unref(ring_push(slot->ring, kept));
+}
+
+void board_restore(struct board *board, const struct target_info *info,
+                   const struct snapshot *snapshot, const struct snapshot *kept, bool same_boot)
+{
+    struct slot *slot = find_past(board, info->facts.id);
+    if (slot == NULL)
+        slot = add_past(board, info->facts.id);
+    if (slot == NULL || snapshot->sequence <= slot->past.sequence) {
+        snapshot_unref(kept); /* no memory, or out of order: told already */
+        return;
+    }
+    slot->past = (struct board_past){.sequence = snapshot->sequence,
+                                     .generation = snapshot->generation,
+                                     .pid = same_boot ? info->facts.pid : 0,
+                                     .start_ticks = info->facts.start_ticks};
+    if (kept != NULL)
+        push_past(board, slot, kept);
+}
+
+bool board_past(const struct board *board, const char *id, struct board_past *past)
+{
+    const struct slot *slot = find_past(board, id);
+    if (slot != NULL)
+        *past = slot->past;
+    return slot != NULL;
 }
 
 /* ---- findings and rules ---- */

@@ -49,6 +49,11 @@ struct board_page {
     X(sampler_busy_ns,        "goprofd_sampler_busy_seconds_total",         FIELD_COUNTER, UNIT_NS,    "CPU time of the sampler thread") \
     X(history_bytes,          "goprofd_history_bytes",                      FIELD_GAUGE,   UNIT_BYTES, "Memory of the history of all targets") \
     X(history_dropped,        "goprofd_history_dropped_total",              FIELD_COUNTER, UNIT_COUNT, "Snapshots dropped early to stay within history_max_bytes") \
+    X(history_disk_bytes,     "goprofd_history_disk_bytes",                 FIELD_GAUGE,   UNIT_BYTES, "Size of the segments in history_dir") \
+    X(history_disk_snapshots, "goprofd_history_disk_snapshots_total",       FIELD_COUNTER, UNIT_COUNT, "Snapshots written to history_dir") \
+    X(history_disk_dropped,   "goprofd_history_disk_dropped_total",         FIELD_COUNTER, UNIT_COUNT, "Snapshots that left the memory before they could be written to history_dir") \
+    X(history_disk_errors,    "goprofd_history_disk_errors_total",          FIELD_COUNTER, UNIT_COUNT, "Tries to write to history_dir that failed; each is tried again") \
+    X(history_segments_bad,   "goprofd_history_segments_bad_total",         FIELD_COUNTER, UNIT_COUNT, "Segments in history_dir that were torn, corrupt or foreign at the start") \
     X(profiles_dropped,       "goprofd_history_profile_runs_dropped_total", FIELD_COUNTER, UNIT_COUNT, "Runs of up to 32 heap profiles dropped early, so that profiles take at most half of history_max_bytes") \
     X(reads,                  "goprofd_reads_total",                        FIELD_COUNTER, UNIT_COUNT, "Reads of a target that were tried") \
     X(reads_failed,           "goprofd_reads_failed_total",                 FIELD_COUNTER, UNIT_COUNT, "Reads of a target that failed") \
@@ -116,6 +121,21 @@ struct board_counters *board_counters(struct board *board);
  * ERROR_NO_MEMORY or, if two views have one id, ERROR_USAGE: the last page then stays. */
 bool board_publish(struct board *board, const struct target_view *views, size_t count,
                    uint64_t realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
+
+/* What a target was when an earlier goprofd saw it last. */
+struct board_past {
+    uint64_t sequence;
+    uint64_t generation;
+    int pid;              /* of a process that may still run; 0: none, or the machine was started again */
+    uint64_t start_ticks;
+};
+
+/* Before the first beat: [snapshot] of an earlier run, each target's oldest first.  [kept] is what the history shows of
+ * it (taken over), or NULL; the ring waits for the target of that id to be found. */
+void board_restore(struct board *board, const struct target_info *info,
+                   const struct snapshot *snapshot, const struct snapshot *kept, bool same_boot);
+/* What was restored of [id]; false: nothing.  The publishing thread. */
+bool board_past(const struct board *board, const char *id, struct board_past *past);
 
 /* The newest page; never NULL after board_new (an empty page before the first beat). */
 const struct board_page *board_page(struct board *board);

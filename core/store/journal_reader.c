@@ -109,6 +109,20 @@ struct journal_reader *journal_reader_open(const char *path, struct error *err)
     return NULL;
 }
 
+struct journal_reader *journal_reader_open_newest(const char *dir, uint64_t max_bytes,
+                                                  struct error *err)
+{
+    struct journal_reader *reader = journal_reader_open(dir, err);
+    if (reader == NULL || reader->file_count == 0)
+        return reader;
+    uint64_t bytes = 0;
+    reader->next_file = reader->file_count - 1;
+    bytes += reader->files[reader->next_file].bytes;
+    while (reader->next_file > 0 && bytes + reader->files[reader->next_file - 1].bytes <= max_bytes)
+        bytes += reader->files[--reader->next_file].bytes;
+    return reader;
+}
+
 void journal_reader_close(struct journal_reader *reader)
 {
     if (reader == NULL)

@@ -18,6 +18,9 @@ struct journal_reader;
 
 /* NULL with the reason: no such file or folder, it cannot be read, or there is nothing of goprofd in it. */
 struct journal_reader *journal_reader_open(const char *path, struct error *err);
+/* The newest segments of a folder that together have at most [max_bytes], but at least one. */
+struct journal_reader *journal_reader_open_newest(const char *dir, uint64_t max_bytes,
+                                                  struct error *err);
 void journal_reader_close(struct journal_reader *reader); /* NULL is allowed */
 
 /* The next snapshot; what [row] points to is good until the next call (take holds to keep it).  Rows are in time
