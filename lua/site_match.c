@@ -17,6 +17,7 @@ struct site_match {
     struct site_table *sites; /* one hold, so that its address stays ours; NULL before the first */
     uint64_t uses;
     size_t entry_count;
+    uint32_t hashes[SITE_MATCH_PATTERNS_MAX]; /* of the entries, beside each other: looked up for each pattern asked */
     struct site_match_entry *entries[SITE_MATCH_PATTERNS_MAX];
 };
 
@@ -58,12 +59,21 @@ size_t site_match_bytes(const struct site_match *match)
     return bytes;
 }
 
+static uint32_t hash_of(char kind, const char *pattern, size_t length)
+{
+    uint32_t hash = UINT32_C(2166136261) ^ (uint8_t)kind; /* FNV-1a */
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (uint8_t)pattern[i]) * UINT32_C(16777619);
+    return hash;
+}
+
 static struct site_match_entry *find_entry(const struct site_match *match, char kind, const char *pattern,
                                 size_t length)
 {
+    const uint32_t hash = hash_of(kind, pattern, length);
     for (size_t i = 0; i < match->entry_count; i++) {
         struct site_match_entry *entry = match->entries[i];
-        if (entry->kind == kind && entry->length == length &&
+        if (match->hashes[i] == hash && entry->kind == kind && entry->length == length &&
             memcmp(entry->pattern, pattern, length) == 0)
             return entry;
     }
@@ -91,6 +101,7 @@ static struct site_match_entry *add_entry(struct site_match *match, char kind, c
     entry->length = length;
     memcpy(entry->pattern, pattern, length);
     match->entries[at] = entry;
+    match->hashes[at] = hash_of(kind, pattern, length);
     return entry;
 }
 
