@@ -21,9 +21,8 @@ struct scraped {
     struct scrape *scrape; /* the scraper's */
     struct scraped_heap *heap; /* of the program that runs now; NULL until its first profile */
     struct pause_total pauses;
-    bool has_counters; /* the next two are of the last scrape that told them */
-    uint64_t num_gc;
-    uint64_t total_alloc_bytes;
+    bool has_stats; /* the next is of the last scrape that told them */
+    struct memstats_text stats;
     char *cmdline; /* arguments with NULs between them; NULL: not told */
     size_t cmdline_length;
     char *command; /* the same with spaces */
@@ -66,13 +65,22 @@ void target_scraped_facts(const struct target *target, struct target_facts *fact
 
 /* ---- which program it is ---- */
 
-/* Counters only grow while a program runs. */
-static bool has_restarted(const struct scraped *scraped, const struct scrape_result *result)
+/* The first mapping is the program's own file. */
+static const char *build_id_of(const struct scrape_result *result)
 {
-    const struct snapshot_values *values = &result->stats.values;
-    return result->has_stats && scraped->has_counters &&
-           (values->num_gc < scraped->num_gc ||
-            values->total_alloc_bytes < scraped->total_alloc_bytes);
+    const struct parsed_profile *parsed = result->profile;
+    return parsed == NULL || parsed->mapping_count == 0 ? "" : parsed->mappings[0].build_id;
+}
+
+/* Nobody says when the program was started; its statistics and its build tell that it is another. */
+static bool has_restarted(const struct target *target, const struct scrape_result *result)
+{
+    const struct scraped *scraped = target->scraped;
+    const char *build_id = build_id_of(result);
+    return (result->has_stats && scraped->has_stats &&
+            !memstats_text_continues(&scraped->stats, &result->stats)) ||
+           (build_id[0] != '\0' && target->builds.id[0] != '\0' &&
+            strcmp(build_id, target->builds.id) != 0);
 }
 
 /* Another program, or the first: what was learned of the one before does not hold for it. */
@@ -84,16 +92,15 @@ static void begin_generation(struct target *target)
     scraped_heap_free(scraped->heap);
     scraped->heap = NULL;
     scraped->pauses = (struct pause_total){.lost = false};
-    scraped->has_counters = false;
+    scraped->has_stats = false;
 }
 
-static void note_counters(struct scraped *scraped, const struct scrape_result *result)
+static void note_stats(struct scraped *scraped, const struct scrape_result *result)
 {
     if (!result->has_stats)
         return;
-    scraped->has_counters = true;
-    scraped->num_gc = result->stats.values.num_gc;
-    scraped->total_alloc_bytes = result->stats.values.total_alloc_bytes;
+    scraped->has_stats = true;
+    scraped->stats = result->stats;
 }
 
 /* Its name, as it tells it; without memory for it the old one stays. */
@@ -119,14 +126,10 @@ static void note_cmdline(struct target *target, struct scrape_result *result)
     target->info_stale = true;
 }
 
-/* The first mapping is the program's own file. */
 static void note_build(struct target *target, const struct scrape_result *result)
 {
-    const struct parsed_profile *parsed = result->profile;
-    if (parsed == NULL || parsed->mapping_count == 0)
-        return;
     const uint64_t before = target->builds.generation;
-    if (target_builds_note(&target->builds, parsed->mappings[0].build_id, result->realtime_ns))
+    if (target_builds_note(&target->builds, build_id_of(result), result->realtime_ns))
         log_info(log_msg("target deployed: another build runs now"), log_str("target", target->id));
     target->info_stale = target->info_stale || target->builds.generation != before;
 }
@@ -148,7 +151,7 @@ static bool take_profile(struct target *target, struct scrape_result *result)
         atomic_load_explicit(&target->context->retention_window_ns, memory_order_relaxed),
         &result->profile_error);
     if (profile == NULL)
-        return error_wrap(&result->profile_error, "GET %s/heap", scrape_url(scraped->scrape));
+        return error_wrap(&result->profile_error, "GET %.100s/heap", scrape_url(scraped->scrape));
     target_take_profile(target, profile);
     return true;
 }
@@ -223,7 +226,7 @@ static void take_result(struct target *target, struct scrape_result *result,
                          now_monotonic_ns);
         return;
     }
-    if (target->generation == 0 || has_restarted(target->scraped, result))
+    if (target->generation == 0 || has_restarted(target, result))
         begin_generation(target);
     const bool has_profile = take_profile(target, result);
     const bool ok = has_profile || result->has_stats;
@@ -232,7 +235,7 @@ static void take_result(struct target *target, struct scrape_result *result,
         target_set_state(target, TARGET_FAILING, &result->profile_error, now_monotonic_ns);
         return;
     }
-    note_counters(target->scraped, result);
+    note_stats(target->scraped, result);
     note_cmdline(target, result);
     note_build(target, result);
     publish(target, result, has_profile, now_monotonic_ns);

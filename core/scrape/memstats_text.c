@@ -173,6 +173,21 @@ bool memstats_text_parse(const char *text, size_t length, struct memstats_text *
     return true;
 }
 
+bool memstats_text_continues(const struct memstats_text *before, const struct memstats_text *after)
+{
+    const uint64_t old_gcs = before->values.num_gc;
+    const uint64_t new_gcs = after->values.num_gc;
+    if (new_gcs < old_gcs || after->values.total_alloc_bytes < before->values.total_alloc_bytes)
+        return false;
+    if (before->pause_count != MEMSTATS_PAUSES || after->pause_count != MEMSTATS_PAUSES)
+        return true; /* as far as can be told */
+    for (uint64_t gc = new_gcs > MEMSTATS_PAUSES ? new_gcs - MEMSTATS_PAUSES : 0; gc < old_gcs; gc++) {
+        if (before->pause_ns[gc % MEMSTATS_PAUSES] != after->pause_ns[gc % MEMSTATS_PAUSES])
+            return false;
+    }
+    return true;
+}
+
 void pause_total_follow(struct pause_total *total, struct memstats_text *stats)
 {
     const uint64_t num_gc = stats->values.num_gc;

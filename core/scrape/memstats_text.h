@@ -30,6 +30,11 @@ struct memstats_text {
 bool memstats_text_parse(const char *text, size_t length, struct memstats_text *stats,
                          struct error *err) GOPROFD_MUST_CHECK;
 
+/* Whether [after] can be a later word of the program that said [before]: counters never fall, and the pauses
+ * that both tell of are the same ones. */
+bool memstats_text_continues(const struct memstats_text *before,
+                             const struct memstats_text *after);
+
 /* The sum of all pauses, as far as it can be followed: from a look within the first 256 collections on, while
  * never more than 256 pass between two looks.  Zero at the start of a program. */
 struct pause_total {

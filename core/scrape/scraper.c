@@ -88,8 +88,10 @@ static void end_scrape(struct scrape *scrape)
     }
     result->duration_ns = now_ns - scrape->began_ns;
     scrape->pause_ns = ok ? 0 : scrape_pause_ns(scrape->pause_ns);
+    /* A program that is slow to answer is left alone for as long as it took. */
     const uint64_t next_ns = scrape->began_ns + scrape->interval_ns;
-    scrape->due_ns = !ok ? now_ns + scrape->pause_ns : next_ns > now_ns ? next_ns : now_ns;
+    const uint64_t rested_ns = now_ns + result->duration_ns;
+    scrape->due_ns = !ok ? now_ns + scrape->pause_ns : next_ns > rested_ns ? next_ns : rested_ns;
     scrape->busy = false;
     scrape->result = NULL;
     scrape->scraper->active--;
@@ -103,21 +105,21 @@ static void explain(const struct scrape *scrape, const char *what,
     enum { UNAUTHORIZED = 401, FORBIDDEN = 403, NOT_FOUND = 404 };
     const long status = transfer->status;
     if (status == 0)
-        (void)error_set(err, ERROR_SYSTEM, "GET %s: %s", scrape->url, transfer->detail);
+        (void)error_set(err, ERROR_SYSTEM, "GET %.100s: %s", scrape->url, transfer->detail);
     else if (status == UNAUTHORIZED || status == FORBIDDEN)
         (void)error_set(err, ERROR_DENIED,
-                        "GET %s%s: status %ld; set bearer_token_file or basic_auth_file of the target",
+                        "GET %.100s%s: status %ld; set bearer_token_file or basic_auth_file of the target",
                         scrape->url, what, status);
     else if (status == NOT_FOUND)
         (void)error_set(err, ERROR_UNSUPPORTED,
-                        "GET %s%s: status 404; does the program import net/http/pprof?",
+                        "GET %.100s%s: status 404; does the program import net/http/pprof?",
                         scrape->url, what);
     else if (status >= 300 && status < 400)
         (void)error_set(err, ERROR_UNSUPPORTED,
-                        "GET %s%s: status %ld, and redirects are not followed; put its URL into the config",
+                        "GET %.100s%s: status %ld, and redirects are not followed; put its URL into the config",
                         scrape->url, what, status);
     else
-        (void)error_set(err, ERROR_SYSTEM, "GET %s%s: status %ld: %.100s", scrape->url, what,
+        (void)error_set(err, ERROR_SYSTEM, "GET %.100s%s: status %ld: %.100s", scrape->url, what,
                         status, transfer->detail);
 }
 
@@ -140,7 +142,7 @@ static void take_heap(struct scrape *scrape, const struct transfer_result *trans
     result->profile = profile_reader_parse(transfer->body->data, transfer->body->length,
                                            &result->profile_error);
     if (result->profile == NULL)
-        (void)error_wrap(&result->profile_error, "GET %s%s", scrape->url, part_paths[PART_HEAP]);
+        (void)error_wrap(&result->profile_error, "GET %.100s%s", scrape->url, part_paths[PART_HEAP]);
 }
 
 static void take_stats(struct scrape *scrape, const struct transfer_result *transfer)
@@ -153,7 +155,7 @@ static void take_stats(struct scrape *scrape, const struct transfer_result *tran
     result->has_stats = memstats_text_parse(transfer->body->data, transfer->body->length,
                                             &result->stats, &result->stats_error);
     if (!result->has_stats)
-        (void)error_wrap(&result->stats_error, "GET %s%s", scrape->url, part_paths[PART_STATS]);
+        (void)error_wrap(&result->stats_error, "GET %.100s%s", scrape->url, part_paths[PART_STATS]);
 }
 
 /* Only shown: without it the target has no command. */

@@ -131,6 +131,34 @@ Test(memstats_text, refuses_numbers_that_are_none)
     }
 }
 
+/* ---- one program or two ---- */
+
+Test(memstats_text, tells_a_program_that_went_on_from_one_that_was_started_anew)
+{
+    static const uint64_t looks[] = {0, 0, 3, 100, 256, 300, 1000};
+    for (size_t i = 1; i < sizeof(looks) / sizeof(looks[0]); i++) {
+        const struct memstats_text before = stats_of(looks[i - 1]);
+        const struct memstats_text after = stats_of(looks[i]);
+        cr_assert(memstats_text_continues(&before, &after), "%zu", i);
+        if (looks[i] != looks[i - 1])
+            cr_assert_not(memstats_text_continues(&after, &before), "collections are not undone");
+    }
+    const struct memstats_text before = stats_of(100);
+    struct memstats_text after = stats_of(100);
+    after.values.total_alloc_bytes--;
+    cr_assert_not(memstats_text_continues(&before, &after));
+
+    /* Already further than the one before it: only the pauses are not those. */
+    after = stats_of(150);
+    after.pause_ns[99]++;
+    cr_assert_not(memstats_text_continues(&before, &after));
+    after = stats_of(150);
+    after.pause_ns[100]++;
+    cr_assert(memstats_text_continues(&before, &after), "that one is new");
+    after = stats_of(400);
+    cr_assert(memstats_text_continues(&before, &after), "nothing is left that both tell of");
+}
+
 /* ---- the total of the pauses ---- */
 
 static bool follow(struct pause_total *total, uint64_t num_gc, uint64_t *total_ns)
