@@ -49,6 +49,7 @@ void handle_rule(struct request *request);
 
 /* stream.c */
 void handle_stream(struct request *request);
+void handle_export(struct request *request);
 
 /* metrics.c */
 void handle_metrics(struct request *request);

@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "http/export.h"
 #include "http/cache.h"
 #include "http/filters.h"
 #include "http/pending.h"
@@ -164,7 +165,8 @@ static int sweep_request(h2o_req_t *req, void *data)
     const struct loop *loop = data;
     const struct server_limits *limits = &loop->wiring->limits;
     bool stuck = false;
-    if (streams_own(loop->streams, req, loop_now_ms(loop), &stuck)) {
+    if (streams_own(loop->streams, req, loop_now_ms(loop), &stuck) ||
+        exports_own(loop->exports, req, loop_now_ms(loop), &stuck)) {
         if (stuck)
             cut(req);
         return 0;
@@ -340,7 +342,9 @@ struct loop *loop_new(const struct server_wiring *wiring, const int *fds,
     loop->port = port_new();
     loop->cache = cache_new();
     loop->streams = streams_new(loop);
-    if (loop->port == NULL || loop->cache == NULL || loop->streams == NULL) {
+    loop->exports = exports_new(loop);
+    if (loop->port == NULL || loop->cache == NULL || loop->streams == NULL ||
+        loop->exports == NULL) {
         error_set(err, ERROR_NO_MEMORY, "start an http loop: out of memory");
         goto fail;
     }
@@ -396,6 +400,7 @@ void loop_free(struct loop *loop)
     }
     port_free(loop->port);
     streams_free(loop->streams);
+    exports_free(loop->exports);
     cache_free(loop->cache);
     if (loop->connections > 0)
         return; /* h2o still points into it, see tear_down() */

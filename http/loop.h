@@ -22,6 +22,7 @@
 struct cache;
 struct port;
 struct streams;
+struct exports;
 
 enum { LOOP_LISTENERS_MAX = 2, LOOP_REQUEST_ID_BYTES = 24 };
 
@@ -47,6 +48,7 @@ struct loop {
     struct port *port;
     struct cache *cache;
     struct streams *streams;
+    struct exports *exports;
     h2o_timeout_t sweep_timeout;
     h2o_timeout_entry_t sweep_entry;
     size_t connections;

@@ -93,6 +93,7 @@ const struct route routes[] = {
     {"GET",  "/v1/captures",                handle_captures,        ROUTE_API, true,  CAPTURES_PARAMS, "Captured profiles, newest first, with the reason for each"},
     {"GET",  "/v1/captures/:path",          handle_capture,         ROUTE_API, false, NOTHING,        "One of them, by the `name` in the list, for `go tool pprof`"},
     {"GET",  "/v1/stream",                  handle_stream,          ROUTE_API, false, {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(EVENTS)}, "Server-sent events: snapshots, findings, captures; `Last-Event-ID` resumes"},
+    {"GET",  "/v1/export",                  handle_export,          ROUTE_API, false, {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(SINCE)}, "The history as a msgpack stream that describes itself (docs/history.md); `since` resumes"},
     {"GET",  "/metrics",                    handle_metrics,         ROUTE_PROMETHEUS, false, NOTHING, "Prometheus text or OpenMetrics by `Accept`, all targets"},
     {"GET",  "/debug/pprof/",               handle_pprof_index,     ROUTE_PPROF, false, NOTHING,        "Index page with a link for each target and profile"},
     {"GET",  "/debug/pprof/heap",           handle_pprof_heap,      ROUTE_PPROF, false, PAST_PARAMS, "Heap profile of a target for `go tool pprof`"},

@@ -616,6 +616,60 @@ size_t board_history(struct board *board, const char *id, uint64_t since_realtim
     return count;
 }
 
+/* Keeps those of [out] that are wanted; drops the others. */
+static size_t keep_after(const struct snapshot **out, size_t count, uint64_t since_realtime_ns,
+                         uint64_t after)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (out[i]->sequence > after && out[i]->realtime_ns >= since_realtime_ns)
+            out[kept++] = out[i];
+        else
+            snapshot_unref(out[i]);
+    }
+    return kept;
+}
+
+size_t board_history_after(struct board *board, const char *id, uint64_t since_realtime_ns,
+                           uint64_t after, const struct snapshot **out, size_t max, bool *found)
+{
+    const struct snapshot *recent[ARCHIVE_TAIL_MAX];
+    size_t recent_count = 0;
+    size_t blocks = 0;
+    size_t count = 0;
+    const struct columns **found_blocks =
+        calloc(archive_blocks_max(board->ring_capacity), sizeof(*found_blocks));
+    *found = false;
+    if (found_blocks == NULL || max < ARCHIVE_TAIL_MAX) {
+        free(found_blocks);
+        return 0;
+    }
+    pthread_mutex_lock(&board->lock);
+    const struct slot *slot = find_slot(board, id, 0);
+    *found = slot != NULL;
+    for (size_t i = 0; slot != NULL && i < ring_count(slot->ring); i++)
+        recent[recent_count++] = snapshot_ref(ring_at(slot->ring, i));
+    /* What the ring has is newer than all blocks: those are needed only for what it lacks. */
+    if (slot != NULL && (recent_count == 0 || recent[0]->sequence > after + 1))
+        blocks = archive_find(slot->archive, since_realtime_ns, UINT64_MAX, found_blocks);
+    pthread_mutex_unlock(&board->lock);
+
+    for (size_t i = blocks; i > 0; i--) {
+        if (count == 0 && columns_decode(found_blocks[i - 1], out))
+            count = keep_after(out, columns_count(found_blocks[i - 1]), since_realtime_ns, after);
+        columns_unref(found_blocks[i - 1]);
+    }
+    free(found_blocks);
+    const bool from_ring = count == 0;
+    for (size_t i = 0; i < recent_count; i++) {
+        if (from_ring)
+            out[count++] = recent[i];
+        else
+            snapshot_unref(recent[i]);
+    }
+    return from_ring ? keep_after(out, count, since_realtime_ns, after) : count;
+}
+
 const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,
                                        struct error *err)
 {

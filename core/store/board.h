@@ -152,6 +152,12 @@ size_t board_history(struct board *board, const char *id, uint64_t since_realtim
                      uint64_t until_realtime_ns, const struct snapshot **out, size_t max,
                      bool *found);
 
+/* The next snapshots of target [id], oldest first, with realtime_ns >= since and a sequence above [after]: at least one
+ * if there is any, at most [max], which is BOARD_HISTORY_STEP_MAX or more.  Each in [out] carries a hold. */
+enum { BOARD_HISTORY_STEP_MAX = 128 };
+size_t board_history_after(struct board *board, const char *id, uint64_t since_realtime_ns,
+                           uint64_t after, const struct snapshot **out, size_t max, bool *found);
+
 /* The heap profile of target [id] as it was at [realtime_ns]: the newest taken until then.  One hold for the
  * caller.  NULL with ERROR_NOT_FOUND (no such target, or nothing so old) or ERROR_NO_MEMORY. */
 const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,

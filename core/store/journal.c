@@ -240,7 +240,7 @@ static void flush(struct journal *journal)
                           journal->other_bytes + segment_bytes(journal->segment),
                           memory_order_relaxed);
     if (segment_bytes(journal->segment) >= journal->settings.segment_bytes ||
-        now_ns - journal->opened_ns >= journal->settings.segment_age_ns ||
+        clock_monotonic_ns() - journal->opened_ns >= journal->settings.segment_age_ns ||
         packer_is_full(journal->packer))
         close_segment(journal);
 }
