@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/fuzz_case.h"
 #include "core/pprof/profile_reader.h"
 #include "core/store/site.h"
 
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = {0};
     const struct parsed_profile *profile = profile_reader_parse(data, size, &err);
     if (profile == NULL) {
-        need(err.message[0] != '\0');
+        fuzz_case_refused(&err);
         return 0;
     }
     need(profile->value_count >= 1 && profile->value_count <= PARSED_VALUES_MAX);

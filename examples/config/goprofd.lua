@@ -12,6 +12,7 @@ return {
   --   { name = "api", exe = "/srv/api/bin/api" },    -- by executable; * stops at /
   --   { name = "worker", exe = "worker-*" },         -- without /: by its base name
   --   { name = "debugged", pid = 4711 },             -- this one process
+  --   { name = "far", url = "http://far.example:6060" },  -- elsewhere: its net/http/pprof is scraped
   --   { discover = true, exclude = { "kubelet", "containerd*" } },
   -- },
 
