@@ -11,6 +11,14 @@
 
 enum { CONFIG_TREE_MAX_BYTES = 8 << 20, CONFIG_TREE_CHUNK_BYTES = 16 * 1024 };
 
+/* Lua quotes the source, line ends and all, where it did not understand it: a problem is one line. */
+static void append_problem(struct buffer *problems, const char *message)
+{
+    for (; *message != '\0'; message++)
+        buffer_append_byte(problems, *message == '\n' || *message == '\r' ? ' ' : *message);
+    buffer_append_byte(problems, '\n');
+}
+
 size_t config_file_load(const char *path, struct config *config, struct buffer *problems)
 {
     struct error err;
@@ -22,8 +30,7 @@ size_t config_file_load(const char *path, struct config *config, struct buffer *
     if (arena != NULL && data_file_read(path, arena, &root, &err)) {
         count = config_apply(config, &root, path, problems);
     } else {
-        buffer_append_string(problems, err.message);
-        buffer_append_byte(problems, '\n');
+        append_problem(problems, err.message);
     }
     if (arena != NULL)
         arena_free(arena);
