@@ -119,7 +119,7 @@ int cli_decode(int argc, char **argv)
     while (more && written) {
         more = journal_reader_next(reader, &row);
         for (; problems < journal_reader_problems(reader); problems++)
-            fprintf(stderr, "goprofd decode: %s\n", journal_reader_problem(reader));
+            fprintf(stderr, "goprofd decode: %s\n", journal_reader_problem_at(reader, problems));
         if (!more)
             break;
         write_row(&line, &row);

@@ -90,7 +90,7 @@ void journal_load(struct journal *journal)
             load_row(&load, &row);
         for (; problems < journal_reader_problems(journal->loaded); problems++)
             log_warn(log_msg("a segment of the history ends early; the others are used"),
-                     log_str("problem", journal_reader_problem(journal->loaded)));
+                     log_str("problem", journal_reader_problem_at(journal->loaded, problems)));
     }
     atomic_fetch_add_explicit(&journal->counters->history_segments_bad, problems,
                               memory_order_relaxed);

@@ -25,14 +25,14 @@ struct journal_reader {
     struct unpacker *unpacker;
     struct buffer plain;
     size_t used; /* of [plain] */
-    char problem[PROBLEM_BYTES];
+    char problem[JOURNAL_PROBLEMS_KEPT][PROBLEM_BYTES];
     size_t problems;
 };
 
 static void note_problem(struct journal_reader *reader, const struct error *err)
 {
-    (void)snprintf(reader->problem, sizeof(reader->problem), "%.200s: %.250s", reader->name,
-                   err->message);
+    (void)snprintf(reader->problem[reader->problems % JOURNAL_PROBLEMS_KEPT], PROBLEM_BYTES,
+                   "%.200s: %.250s", reader->name, err->message);
     reader->problems++;
 }
 
@@ -227,7 +227,14 @@ bool journal_reader_next(struct journal_reader *reader, struct history_row *row)
 
 const char *journal_reader_problem(const struct journal_reader *reader)
 {
-    return reader->problems > 0 ? reader->problem : NULL;
+    return reader->problems > 0 ? journal_reader_problem_at(reader, reader->problems - 1) : NULL;
+}
+
+const char *journal_reader_problem_at(const struct journal_reader *reader, size_t number)
+{
+    if (number >= reader->problems || reader->problems - number > JOURNAL_PROBLEMS_KEPT)
+        return "";
+    return reader->problem[number % JOURNAL_PROBLEMS_KEPT];
 }
 
 size_t journal_reader_problems(const struct journal_reader *reader)

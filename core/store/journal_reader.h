@@ -30,6 +30,10 @@ bool journal_reader_next(struct journal_reader *reader, struct history_row *row)
 /* What could not be read: one text a problem, "segment-000012.gph: torn at byte 4711 ...", newest of them; NULL if there
  * was none.  Problems are counted in all. */
 const char *journal_reader_problem(const struct journal_reader *reader);
+/* The one of that number, from 0; one step of reading may meet several.  The last JOURNAL_PROBLEMS_KEPT are kept, for
+ * older ones this is "". */
+enum { JOURNAL_PROBLEMS_KEPT = 64 };
+const char *journal_reader_problem_at(const struct journal_reader *reader, size_t number);
 size_t journal_reader_problems(const struct journal_reader *reader);
 
 /* The boot that the last row was recorded in ("" if unknown): monotonic times of two boots do not compare. */

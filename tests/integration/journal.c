@@ -1,0 +1,270 @@
+/* journal.c - the history outlives goprofd, however that comes to its end, and others can read it. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/support/answers.h"
+#include "tests/support/daemon.h"
+#include "tests/support/go_program.h"
+#include "tests/support/http.h"
+
+enum { KILLS = 50, PATIENCE_MS = 60000 };
+
+static struct go_program program(char *scratch)
+{
+    const struct go_version newest = go_version_newest();
+    return go_program_start(&newest, "profile_target", NULL, scratch, "target.log", NULL);
+}
+
+static void write_config(char *config, size_t size, const struct go_program *target,
+                         const char *history_dir)
+{
+    (void)snprintf(config, size,
+                   "return { sampling_interval_ms = 20, history_flush_sec = 0, history_dir = '%s', "
+                   "targets = { { name = 'target', pid = %d } } }",
+                   history_dir, (int)target->process.pid);
+}
+
+static json_t *history(const struct daemon *daemon)
+{
+    return http_json(daemon->port, 200, "/v1/metrics/history?limit=10000");
+}
+
+static json_int_t sequence_at(const json_t *rows, size_t index)
+{
+    return json_integer_value(json_object_get(json_array_get(rows, index), "sequence"));
+}
+
+/* The counter [name] of goprofd's own /metrics, once it is above [least]. */
+static double wait_for_metric(const struct daemon *daemon, const char *name, double above)
+{
+    char *url = NULL;
+    cr_assert(asprintf(&url, "http://127.0.0.1:%u/metrics", (unsigned)daemon->port) > 0);
+    double value = -1;
+    for (unsigned waited = 0; value <= above && waited < PATIENCE_MS; waited += 20) {
+        struct http_reply reply = http_request(url, NULL);
+        char needle[128];
+        (void)snprintf(needle, sizeof(needle), "\n%s ", name);
+        const char *line = reply.body != NULL ? strstr(reply.body, needle) : NULL;
+        if (line != NULL)
+            value = strtod(line + strlen(needle), NULL);
+        http_reply_release(&reply);
+        if (value <= above)
+            sleep_ms(20);
+    }
+    free(url);
+    cr_assert_gt(value, above, "%s is %g", name, value);
+    return value;
+}
+
+/* Kills it and lets go of what the test knows of it, but for its folder. */
+static char *kill_it(struct daemon *daemon)
+{
+    char *output = process_output(&daemon->process);
+    assert_no_sanitizer_report(output);
+    free(output);
+    (void)process_stop(&daemon->process, SIGKILL, PATIENCE_MS);
+    (void)unlink(daemon->process.log_path); /* the next one's first lines are not to be found in it */
+    process_release(&daemon->process);
+    return daemon->folder;
+}
+
+Test(journal, keeps_the_history_over_fifty_kills_at_any_moment)
+{
+    char *scratch = scratch_new();
+    struct go_program target = program(scratch);
+    char config[1024];
+    char *dir = path_join(scratch, "history");
+    write_config(config, sizeof(config), &target, dir);
+    char *folder = daemon_folder_new();
+    json_int_t newest = 0;
+    for (unsigned i = 0; i < KILLS; i++) {
+        struct daemon daemon = daemon_start(folder, config);
+        if (i % 10 == 9) {
+            (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
+            json_t *answer = history(&daemon);
+            const json_t *rows = answer;
+            const size_t count = json_array_size(rows);
+            cr_assert_gt(count, 0);
+            /* What earlier runs flushed is there, in order, and no number was given twice. */
+            cr_assert_gt(sequence_at(rows, count - 1), newest);
+            if (newest > 0)
+                cr_assert_lt(sequence_at(rows, 0), newest);
+            for (size_t k = 1; k < count; k++)
+                cr_assert_gt(sequence_at(rows, k), sequence_at(rows, k - 1));
+            cr_assert_eq(json_integer_value(
+                             json_object_get(json_array_get(rows, count - 1), "generation")),
+                         1, "the process is the same one");
+            newest = sequence_at(rows, count - 1);
+            json_decref(answer);
+        } else {
+            sleep_ms(i * 37 % 250);
+        }
+        folder = kill_it(&daemon);
+    }
+    struct daemon daemon = daemon_start(folder, config);
+    daemon_stop(&daemon);
+    go_program_release(&target);
+    free(dir);
+    scratch_remove(scratch);
+}
+
+static void damage(const char *dir)
+{
+    char *first = path_join(dir, "segment-000000000000.gph");
+    struct stat status;
+    cr_assert_eq(stat(first, &status), 0);
+    cr_assert_eq(truncate(first, status.st_size - 3), 0);
+    free(first);
+    free(file_write(dir, "segment-000000000777.gph", "a stranger's file"));
+    free(file_write(dir, "segment-000000000778.gph", "goprofd-segment\nand then nothing that makes sense"));
+    free(file_write(dir, "notes.txt", "not a segment at all"));
+}
+
+Test(journal, names_and_skips_what_is_torn_or_foreign_and_loads_the_rest)
+{
+    char *scratch = scratch_new();
+    struct go_program target = program(scratch);
+    char config[1024];
+    char *dir = path_join(scratch, "history");
+    write_config(config, sizeof(config), &target, dir);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 20);
+    char *folder = kill_it(&daemon);
+    damage(dir);
+    daemon = daemon_start(folder, config);
+    char *output = process_output(&daemon.process);
+    cr_assert_not_null(strstr(output, "segment-000000000000.gph: torn at byte"), "%s", output);
+    cr_assert_not_null(strstr(output, "segment-000000000777.gph: not a segment"), "%s", output);
+    cr_assert_not_null(strstr(output, "segment-000000000778.gph: torn at byte"), "%s", output);
+    cr_assert_null(strstr(output, "notes.txt"), "%s", output);
+    free(output);
+    cr_assert_float_eq(wait_for_metric(&daemon, "goprofd_history_segments_bad_total", 0), 3, 0.1);
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
+    json_t *answer = history(&daemon);
+    cr_assert_eq(sequence_at(answer, 0), 1, "what was whole is loaded");
+    json_decref(answer);
+    daemon_stop(&daemon);
+    go_program_release(&target);
+    free(dir);
+    scratch_remove(scratch);
+}
+
+Test(journal, goes_on_in_memory_while_the_folder_cannot_be_written_and_then_catches_up)
+{
+    char *scratch = scratch_new();
+    struct go_program target = program(scratch);
+    char config[1024];
+    char *dir = path_join(scratch, "history");
+    free(file_write(scratch, "history", "a file where the folder should be"));
+    write_config(config, sizeof(config), &target, dir);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_errors_total", 0);
+    json_t *answer = history(&daemon);
+    cr_assert_gt(json_array_size(answer), 0);
+    json_decref(answer);
+    cr_assert_eq(unlink(dir), 0);
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
+    char *output = process_output(&daemon.process);
+    const char *said = strstr(output, "history cannot be written to disk");
+    cr_assert_not_null(said, "%s", output);
+    cr_assert_null(strstr(said + 1, "history cannot be written to disk"), "said once:\n%s", output);
+    cr_assert_not_null(strstr(output, "history is written to disk again"), "%s", output);
+    free(output);
+    daemon_stop(&daemon);
+    go_program_release(&target);
+    free(dir);
+    scratch_remove(scratch);
+}
+
+/* The rows that another implementation of msgpack reads from [path], by sequence. */
+static json_t *read_as_a_stranger(const char *path)
+{
+    const char *const argv[] = {"/usr/bin/python3", GOPROFD_SOURCE_DIR "/tests/support/read_history.py",
+                                path, NULL};
+    char *output = NULL;
+    cr_assert_eq(process_run(argv, NULL, &output), 0, "%s", output);
+    json_t *rows = json_object();
+    char *rest = NULL;
+    for (char *line = strtok_r(output, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        json_t *row = json_loads(line, 0, NULL);
+        char key[32];
+        cr_assert_not_null(row, "%s", line);
+        (void)snprintf(key, sizeof(key), "%lld",
+                       (long long)json_integer_value(json_object_get(row, "sequence")));
+        json_object_set_new(rows, key, row);
+    }
+    free(output);
+    return rows;
+}
+
+/* Every number of [served] is in [read]. */
+static void compare_rows(const json_t *served, const json_t *read)
+{
+    size_t compared = 0;
+    for (size_t i = 0; i < json_array_size(served); i++) {
+        const json_t *row = json_array_get(served, i);
+        char key[32];
+        (void)snprintf(key, sizeof(key), "%lld", (long long)sequence_at(served, i));
+        const json_t *other = json_object_get(read, key);
+        if (other == NULL)
+            continue;
+        const char *name;
+        const json_t *value;
+        json_object_foreach((json_t *)(uintptr_t)row, name, value) {
+            if (!json_is_number(value))
+                continue;
+            const json_t *same = json_object_get(other, name);
+            cr_assert(json_is_number(same), "%s of row %s", name, key);
+            if (json_is_integer(value) && json_is_integer(same))
+                cr_assert_eq(json_integer_value(value), json_integer_value(same), "%s of row %s", name, key);
+            else
+                cr_assert_eq(json_number_value(value), json_number_value(same), "%s of row %s", name, key);
+        }
+        cr_assert_eq(json_array_size(json_object_get(row, "top_retentions")),
+                     json_array_size(json_object_get(other, "top_retentions")));
+        compared++;
+    }
+    cr_assert_gt(compared, 5, "too few rows in both");
+}
+
+Test(journal, is_read_by_another_msgpack_with_the_numbers_that_the_api_serves)
+{
+    char *scratch = scratch_new();
+    struct go_program target = program(scratch);
+    char config[1024];
+    char *dir = path_join(scratch, "history");
+    write_config(config, sizeof(config), &target, dir);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+    http_touch(target.port, "/alloc");
+    http_touch(target.port, "/gc?n=2");
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 30);
+    json_t *answer = history(&daemon);
+    char *exported = path_join(scratch, "export.msgpack");
+    char *segment = path_join(dir, "segment-000000000000.gph");
+    http_save(daemon.port, "/v1/export", exported);
+    json_t *from_export = read_as_a_stranger(exported);
+    json_t *from_segment = read_as_a_stranger(segment);
+    compare_rows(answer, from_export);
+    compare_rows(answer, from_segment);
+    cr_assert_geq(json_object_size(from_export), json_array_size(answer));
+    json_decref(from_segment);
+    json_decref(from_export);
+    json_decref(answer);
+    const char *const arguments[] = {"decode", exported, NULL};
+    char *output = NULL;
+    cr_assert_eq(goprofd_run(arguments, NULL, &output), 0, "%s", output);
+    cr_assert_not_null(strstr(output, "\"top_retentions\":["), "%.2000s", output);
+    free(output);
+    daemon_stop(&daemon);
+    go_program_release(&target);
+    free(exported);
+    free(segment);
+    free(dir);
+    scratch_remove(scratch);
+}
