@@ -3,7 +3,7 @@
 -- A channel is freed when nobody can reach it. If ever more are kept, goroutines are blocked on them (a
 -- sender whose receiver gave up is the classic), or a table of waiters is not cleaned.
 --
--- Channels of work in flight come and go with it.
+-- Channels of work in flight come and go with it; those of timers are timer_leak's and ticker_leak's.
 return {
   name = "channel_leak",
   doc = "docs/rules.md#channel_leak",
@@ -21,7 +21,7 @@ return {
   evaluate = function(target, params)
     local sites = target:sites { primitive = "runtime.makechan", sort = "growth", window = params.window, limit = 3 }
     for _, site in ipairs(sites) do
-      local rise = target:rising(site, {
+      local rise = site.type_name ~= "chan time.Time" and target:rising(site, {
         window = params.window, min_time = params.min_time, min_bytes = params.min_bytes, min_gcs = params.min_gcs,
       })
       if rise then

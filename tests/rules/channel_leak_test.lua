@@ -34,5 +34,9 @@ return {
       beats = 125, gc = 1, target = target,
       sites = { { func = "main.other", primitive = "runtime.newobject", inuse = "2MiB+256KiBx124" } },
       expect = { { quiet = true } } },
+    { name = "channels of timers are left to the rules about timers",
+      beats = 125, gc = 1, target = target,
+      sites = { { func = "main.poll", primitive = "runtime.makechan", type = "chan time.Time", inuse = "2MiB+256KiBx124" } },
+      expect = { { quiet = true } } },
   },
 }

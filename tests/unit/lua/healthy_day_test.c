@@ -136,7 +136,7 @@ static void set_memory(struct service *service)
     struct stage_target *target = service->target;
     const double live = live_of(service);
     const double heap = live + service->garbage;
-    service->peak_heap = fmax(service->peak_heap * 0.998, 2 * live);
+    service->peak_heap = fmax(service->peak_heap * 0.93, 2 * live); /* the scavenger works in the background */
     const double peak = fmax(service->peak_heap, heap);
     const double released = peak * 0.1;
     const double anon = peak * 1.02 - released + 14 * MIB;
