@@ -1,13 +1,13 @@
 -- idle_not_released: much of the resident memory is free heap that was not given back.
 --
--- After a spike the runtime returns free memory over minutes, so it says nothing at first; if it stays, spikes come
--- back faster than the scavenger works, or the memory is only lazily returned.  It costs nothing but memory.
+-- After a spike the runtime keeps some for the next one and returns the rest over minutes; if it stays for an hour,
+-- spikes come back faster than the scavenger works.  It costs nothing but memory.
 
 return {
   name = "idle_not_released",
   doc = "docs/rules.md#idle_not_released",
   needs = { "heap_idle_bytes", "heap_released_bytes", "rss_bytes" },
-  for_ = "15m",
+  for_ = "1h",                 -- a nightly batch and what it leaves are over by then
   clear_for = "5m",
   warmup = "5m",
   params = { min_percent = "30%", min_bytes = "256MiB", window = "10m" },
