@@ -26,7 +26,7 @@ struct packed_target {
     const struct target_info *info; /* one hold */
     struct site_table *sites;       /* one hold; NULL: no site yet */
     struct pack_names site_names;   /* by pointer */
-    struct pack_names group_names;  /* by type and tag */
+    struct pack_names group_names;  /* by the pointers to type and tag */
     struct buffer group_words;      /* GROUP_WORDS of each group */
     struct buffer site_words;       /* SITE_WORDS of each site */
     const struct tops *tops;        /* one hold: the newest that was written */
@@ -326,10 +326,13 @@ static uint64_t group_number(struct packer *packer, struct packed_target *target
                              const struct top_entry *entry, struct buffer *out)
 {
     bool is_new = false;
-    const uint64_t type = string_number(packer, entry->type_name);
-    const uint64_t tag = string_number(packer, entry->tag);
-    const uint64_t number = pack_names_pair(&target->group_names, type, tag, &is_new);
+    /* Equal texts of one site table are equal pointers: no need to look at them at every row. */
+    const uint64_t number =
+        pack_names_pair(&target->group_names, (uint64_t)(uintptr_t)entry->type_name,
+                        (uint64_t)(uintptr_t)entry->tag, &is_new);
     if (is_new) {
+        const uint64_t type = string_number(packer, entry->type_name);
+        const uint64_t tag = string_number(packer, entry->tag);
         put_fresh_strings(packer, out);
         msgpack_put_array(out, 4);
         msgpack_put_u64(out, RECORD_GROUP);

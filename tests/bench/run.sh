@@ -27,7 +27,7 @@ echo "building in build/bench" >&2
 {
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGOPROFD_TESTS=OFF \
         -DGOPROFD_BENCH=ON
-    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules bench_http bench_types
+    ninja -C "$build" -j2 goprofd bench_read bench_encode bench_daemon bench_fleet bench_impact bench_memory bench_rules bench_http bench_history bench_types
 } >"$log" 2>&1 || {
     tail -30 "$log" >&2
     exit 1
@@ -105,6 +105,10 @@ stop_target
 echo
 echo "(c) writing a profile of $sites sites"
 "$build/tests/bench/bench_encode" $sites $runs
+
+echo
+echo "(c') packing a snapshot for the history on disk, to be within 2 us, and reading it back"
+"$build/tests/bench/bench_history" $runs
 
 echo
 echo "(d) the daemon with 200 idle processes, to be within 5 % of a core and 64 MiB"
