@@ -135,6 +135,7 @@ static void count(_Atomic uint64_t *counter, uint64_t number)
 static void forget_plain(struct journal *journal)
 {
     buffer_clear(&journal->plain);
+    journal->plain_rows = 0;
     packer_restart(journal->packer);
     for (size_t i = 0; i < journal->target_count; i++)
         journal->targets[i].packed_sequence = journal->targets[i].flushed_sequence;
