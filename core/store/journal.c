@@ -268,6 +268,9 @@ static bool take(struct journal *journal, const struct target_view *view)
     if (view->snapshot == NULL)
         return true;
     struct journal_target *target = journal_target(journal, view->info->facts.id);
+    /* A target that was forgotten and found again counts from 1. */
+    if (target != NULL && view->snapshot->sequence < target->packed_sequence)
+        target->packed_sequence = target->flushed_sequence = 0;
     if (target == NULL || view->snapshot->sequence <= target->packed_sequence)
         return true;
     uint64_t wanted = view->snapshot->sequence - target->packed_sequence;
