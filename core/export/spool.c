@@ -118,10 +118,11 @@ static bool load_names(struct spool *spool, DIR *dir)
         if (!append(spool, &entry))
             return false;
     }
+    if (spool->count == 0) /* and no array yet that could be sorted */
+        return true;
     /* Nothing was taken out yet, so the entries lie in one piece. */
     qsort(spool->entries, spool->count, sizeof(spool->entries[0]), compare_numbers);
-    if (spool->count > 0)
-        spool->next_number = entry_at(spool, spool->count - 1)->number + 1;
+    spool->next_number = entry_at(spool, spool->count - 1)->number + 1;
     return true;
 }
 
