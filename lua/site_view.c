@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "core/store/profile.h"
+#include "core/store/retention.h"
 #include "core/store/snapshot.h"
 #include "core/store/trend.h"
 #include "lua/budget.h"
@@ -81,13 +82,30 @@ static void set_site(lua_State *L, const struct site *site)
     site_query_set_string(L, "package", site->package);
 }
 
+/* Those of the figures that are known, by the names that the top lists have. */
+static void set_figures(lua_State *L, const struct retention_figures *figures)
+{
+    for (size_t i = 0; i < RETENTION_FIGURE_COUNT; i++) {
+        const struct retention_field *field = &retention_fields[i];
+        const double value = retention_figure_get(figures, field);
+        if (field->kind == RETENTION_NUMBER) {
+            site_query_set_number(L, field->name, value); /* nil if not known */
+        } else {
+            lua_pushboolean(L, value != 0);
+            lua_setfield(L, -2, field->name);
+        }
+    }
+}
+
 /* `bytes`, `objects` and `percent` follow the sort, so that an entry can be evidence as it is. */
-static void push_site(lua_State *L, const struct site_query *query,
+static void push_site(lua_State *L, const struct profile *profile, const struct site_query *query,
                       const struct site_measured *site, double total)
 {
     const struct profile_entry *entry = site->entry;
-    lua_createtable(L, 0, 20);
+    const struct retention_figures figures = retention_certainty(profile, entry);
+    lua_createtable(L, 0, 24);
     set_site(L, entry->site);
+    set_figures(L, &figures);
     site_query_set_integer(L, "site_id", entry->site->id);
     site_query_set_integer(L, "object_bytes", (int64_t)entry->site->object_bytes);
     site_query_set_integer(L, "inuse_bytes", entry->inuse_bytes);
@@ -156,7 +174,7 @@ static int target_sites(lua_State *L)
     const double total = site_query_total(seen, &query);
     lua_createtable(L, (int)chosen.count, 12);
     for (size_t i = 0; i < chosen.count; i++) {
-        push_site(L, &query, &chosen.largest[i], total);
+        push_site(L, seen->profile, &query, &chosen.largest[i], total);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     set_sums(L, seen, &query, &chosen);
@@ -169,16 +187,7 @@ static void set_retention(lua_State *L, const struct snapshot *snapshot,
                           const struct top_entry *entry)
 {
     site_query_set_number(L, "percent", snapshot_retained_percent(snapshot, entry));
-    for (size_t i = 0; i < RETENTION_FIGURE_COUNT; i++) {
-        const struct retention_field *field = &retention_fields[i];
-        const double value = retention_figure_get(&entry->retention, field);
-        if (field->kind == RETENTION_NUMBER) {
-            site_query_set_number(L, field->name, value); /* nil if not known */
-        } else {
-            lua_pushboolean(L, value != 0);
-            lua_setfield(L, -2, field->name);
-        }
-    }
+    set_figures(L, &entry->retention);
 }
 
 static int push_tops(lua_State *L, const char *function, bool retentions)

@@ -299,7 +299,8 @@ static void find_growth(const struct sum *sum, const struct retention_history *h
     figures->growth_standard_error_bytes_per_second = sqrt(sum->variance * both) / seconds[last];
 }
 
-static struct retention_figures figures_of(const struct sum *sum, const struct profile *profile)
+static struct retention_figures figures_of(const struct sum *sum, const struct profile *profile,
+                                           const struct retention_history *history)
 {
     struct retention_figures figures = {
         .samples = sum->samples,
@@ -315,7 +316,7 @@ static struct retention_figures figures_of(const struct sum *sum, const struct p
         profile->taken_realtime_ns >= sum->first_seen_realtime_ns)
         figures.age_seconds =
             (double)(profile->taken_realtime_ns - sum->first_seen_realtime_ns) / 1e9;
-    find_growth(sum, profile->history, &figures);
+    find_growth(sum, history, &figures);
     return figures;
 }
 
@@ -335,7 +336,15 @@ bool retention_measure(const struct profile *profile, enum group_by by, struct t
                       profile->history);
     }
     for (size_t i = 0; i < count; i++)
-        entries[i].retention = figures_of(&lookup.sums[i], profile);
+        entries[i].retention = figures_of(&lookup.sums[i], profile, profile->history);
     lookup_release(&lookup);
     return true;
+}
+
+struct retention_figures retention_certainty(const struct profile *profile,
+                                             const struct profile_entry *entry)
+{
+    struct sum sum = {0};
+    add_entry(&sum, entry, profile->rate, NULL);
+    return figures_of(&sum, profile, NULL);
 }

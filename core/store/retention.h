@@ -45,6 +45,10 @@ void retention_history_unref(const struct retention_history *history); /* NULL i
 bool retention_measure(const struct profile *profile, enum group_by by, struct top_entry *entries,
                        size_t count) GOPROFD_MUST_CHECK;
 
+/* What can be said of one entry of [profile] by itself: its growth, which takes a search, is NAN. */
+struct retention_figures retention_certainty(const struct profile *profile,
+                                             const struct profile_entry *entry);
+
 /* Growth of a series in units per second, [seconds] rising; false with fewer than two points in time.
  *
  * The median of the slopes between all pairs of points (Theil and Sen), which no few outliers move.  A series

@@ -111,6 +111,17 @@ Test(api, sites_are_found_by_package_stack_and_words)
         "check(target:sites { frame = 'nobody' }.matched == 0, 'none')");
 }
 
+Test(api, a_site_tells_on_how_many_samples_its_bytes_rest)
+{
+    holds_at_the_end("local leak = target:sites { func = 'main.leak' }[1]\n"
+                     "local json = target:sites { func = 'json' }[1]\n"
+                     "check(leak.samples == 60 and json.samples == 4, 'samples')\n"
+                     "check(leak.standard_error_bytes == 0, 'each was sampled: ' .. leak.standard_error_bytes)\n"
+                     "check(leak.sampling_blind == false, 'blind')\n"
+                     "local top = target:retentions()[1]\n"
+                     "check(top.func == 'main.leak' and top.samples == leak.samples, 'as in the top list')");
+}
+
 Test(api, a_pattern_is_remembered_but_never_for_another)
 {
     run_body("", "local n = target:sites { frame = 'leak' }.matched\n"
