@@ -79,10 +79,16 @@ static struct daemon start_daemon_on(const struct go_program *program)
 
 /* ---- comparing ---- */
 
-/* Goroutines that serve the program's own profile: others each time. */
+/*
+ * Goroutines that serve the program's own profile: others each time. The
+ * one that accepts connections is among them: it may still be inside
+ * accept4 for the connection that asks when the program looks at itself.
+ */
 static bool is_serving(const char *sample)
 {
-    return strstr(sample, "net/http.(*conn") != NULL || strstr(sample, "goroutine_target") == NULL;
+    return strstr(sample, "net/http.(*conn") != NULL ||
+           strstr(sample, "net.(*TCPListener).Accept") != NULL ||
+           strstr(sample, "goroutine_target") == NULL;
 }
 
 /* Leaves only what stands still. */
