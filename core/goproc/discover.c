@@ -375,5 +375,5 @@ bool discover_glob_matches(const char *glob, const char *exe)
         const char *slash = strrchr(path, '/');
         subject = slash != NULL ? slash + 1 : path;
     }
-    return fnmatch(glob, subject, FNM_PATHNAME) == 0;
+    return fnmatch(glob, subject, 0) == 0;
 }

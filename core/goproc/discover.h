@@ -39,8 +39,9 @@ bool discover_scan(struct discover *discover, uint64_t now_monotonic_ns,
 /* Processes at the last listing, which is at most ten seconds old. */
 size_t discover_known_count(const struct discover *discover);
 
-/* Whether the path [exe] matches [glob] as a shell would match it: '*' stops at '/'.  A glob without
- * '/' is matched with the base name.  A trailing " (deleted)" of the kernel's does not count. */
+/* Whether the path [exe] matches [glob] by fnmatch(3).  '*' and '?' stand for '/' as well: all of a
+ * folder is "/srv/" and a '*'.  A glob without '/' is matched with the base name.  A trailing
+ * " (deleted)" of the kernel's does not count. */
 bool discover_glob_matches(const char *glob, const char *exe);
 
 #endif

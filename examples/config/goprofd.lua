@@ -9,7 +9,7 @@ return {
 
   -- Without a list: every Go process that may be read.  The first entry that matches decides.
   -- targets = {
-  --   { name = "api", exe = "/srv/api/bin/api" },    -- by executable; * stops at /
+  --   { name = "api", exe = "/srv/api/bin/api" },    -- by executable, or */api
   --   { name = "worker", exe = "worker-*" },         -- without /: by its base name
   --   { name = "debugged", pid = 4711 },             -- this one process
   --   { name = "far", url = "http://far.example:6060" },  -- elsewhere: its net/http/pprof is scraped

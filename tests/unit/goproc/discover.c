@@ -260,7 +260,9 @@ Test(discover_glob, matches_as_a_shell_would)
     cr_assert(discover_glob_matches("ap*", "/srv/api/bin/api"));
     cr_assert_not(discover_glob_matches("srv", "/srv/api/bin/api"));
     cr_assert(discover_glob_matches("/srv/*/bin/api", "/srv/api/bin/api"));
-    cr_assert_not(discover_glob_matches("/srv/*", "/srv/api/bin/api"), "'*' stops at '/'");
+    cr_assert(discover_glob_matches("/srv/*", "/srv/api/bin/api"), "'*' takes folders too");
+    cr_assert(discover_glob_matches("*/api", "/srv/api/bin/api"));
+    cr_assert_not(discover_glob_matches("*/bin", "/srv/api/bin/api"));
     cr_assert_not(discover_glob_matches("/api", "/srv/api/bin/api"));
     cr_assert(discover_glob_matches("api", "/srv/api (deleted)"));
     cr_assert(discover_glob_matches("*", "/srv/a\nb"));
