@@ -330,51 +330,93 @@ struct call_value call_argument_amd64(struct call_tracer *tracer, const unsigned
     return call_trace_back(tracer, call_end, argument_registers[argument]);
 }
 
+/* Looking for jumps goes over whole functions: sixteen bytes at a time. */
+enum { BLOCK = 16 };
+typedef unsigned char block __attribute__((vector_size(BLOCK)));
+
+static block load_block(const unsigned char *from)
+{
+    block loaded;
+    memcpy(&loaded, from, sizeof(loaded));
+    return loaded;
+}
+
+/* Place of the first byte of [hits] that is not 0, else BLOCK. */
+static size_t first_hit(block hits)
+{
+    uint64_t halves[2];
+    memcpy(halves, &hits, sizeof(halves));
+    if (halves[0] != 0)
+        return (size_t)__builtin_ctzll(halves[0]) / 8;
+    return halves[1] != 0 ? BLOCK / 2 + (size_t)__builtin_ctzll(halves[1]) / 8 : BLOCK;
+}
+
+/* The first place of code[at..to) where the code of a jump by one byte may stand (Jcc, LOOP, JMP).
+ */
+static size_t next_short_jump(const unsigned char *code, size_t at, size_t to)
+{
+    for (; at < to && to - at >= BLOCK; at += BLOCK) {
+        const block op = load_block(code + at);
+        const size_t found =
+            first_hit((block)(((op & 0xf0) == 0x70) | (op == 0xeb) | ((op & 0xfc) == 0xe0)));
+        if (found < BLOCK)
+            return at + found;
+    }
+    for (; at < to; at++)
+        if ((code[at] & 0xf0) == 0x70 || code[at] == 0xeb || (code[at] & 0xfc) == 0xe0)
+            return at;
+    return to;
+}
+
+/* The same of one by four bytes: the place of the code's last byte (JMP, 0F Jcc). */
+static size_t next_long_jump(const unsigned char *code, size_t at, size_t to)
+{
+    if (at == 0 && at < to) { /* nothing is before it */
+        if (code[at] == 0xe9)
+            return at;
+        at++;
+    }
+    for (; at < to && to - at >= BLOCK; at += BLOCK) {
+        const block op = load_block(code + at), before = load_block(code + at - 1);
+        const size_t found =
+            first_hit((block)((op == 0xe9) | ((before == 0x0f) & ((op & 0xf0) == 0x80))));
+        if (found < BLOCK)
+            return at + found;
+    }
+    for (; at < to; at++)
+        if (code[at] == 0xe9 || (code[at - 1] == 0x0f && (code[at] & 0xf0) == 0x80))
+            return at;
+    return to;
+}
+
 /* Jumps by a byte, wherever in code[from..to) one may begin, to within [low, high). */
 static void mark_short_jumps(struct call_tracer *tracer, const unsigned char *code, size_t from,
                              size_t to, size_t low, size_t high)
 {
-    for (size_t at = from; at + 2 <= to; at++) {
-        const unsigned op = code[at];
+    const size_t end = to > from ? to - 1 : from; /* a distance follows */
+
+    for (size_t at = next_short_jump(code, from, end); at < end;
+         at = next_short_jump(code, at + 1, end)) {
         const size_t target = at + 2 + (size_t)(ptrdiff_t)(int8_t)code[at + 1];
-        if (((op & 0xf0) == 0x70 || op == 0xeb || (op & 0xfc) == 0xe0) && target >= low &&
-            target < high)
+        if (target >= low && target < high)
             call_trace_target(tracer, target);
     }
 }
 
-/* The same with four bytes.  This looks at whole functions: sixteen bytes at a time. */
+/* The same with four bytes. */
 static void mark_long_jumps(struct call_tracer *tracer, const unsigned char *code, size_t from,
                             size_t to, size_t low, size_t high)
 {
-    typedef uint32_t lanes __attribute__((vector_size(16)));
-    enum { LANES = 4, DISTANCE_BYTES = 4, BLOCK = LANES * DISTANCE_BYTES };
-    const uint32_t span = (uint32_t)(high - low);
-    const lanes spread = {0, 4, 8, 12};
+    enum { DISTANCE_BYTES = 4 };
+    const size_t end = to > from + DISTANCE_BYTES ? to - DISTANCE_BYTES : from;
 
-    for (size_t at = from; at + 1 < to; at += BLOCK) {
-        const size_t last = to - at > BLOCK ? BLOCK : to - at;
-        if (to - at >= BLOCK + DISTANCE_BYTES) {
-            lanes hits = {0};
-            for (size_t phase = 0; phase < DISTANCE_BYTES; phase++) {
-                lanes distance;
-                memcpy(&distance, code + at + 1 + phase, sizeof(distance));
-                const uint32_t past = (uint32_t)(at + 1 + phase + DISTANCE_BYTES - low);
-                hits |= (lanes)(distance + spread + past < span);
-            }
-            uint64_t halves[2];
-            memcpy(halves, &hits, sizeof(halves));
-            if ((halves[0] | halves[1]) == 0)
-                continue;
-        }
-        for (size_t i = at + 1; i <= at + last && i + DISTANCE_BYTES <= to; i++) {
-            uint32_t distance;
-            memcpy(&distance, code + i, sizeof(distance));
-            const uint32_t past_low = (uint32_t)(i + DISTANCE_BYTES - low) + distance;
-            if (past_low < span && (code[i - 1] == 0xe9 || (i >= 2 && code[i - 2] == 0x0f &&
-                                                            (code[i - 1] & 0xf0) == 0x80)))
-                call_trace_target(tracer, low + past_low);
-        }
+    for (size_t at = next_long_jump(code, from, end); at < end;
+         at = next_long_jump(code, at + 1, end)) {
+        int32_t distance;
+        memcpy(&distance, code + at + 1, sizeof(distance));
+        const size_t target = at + 1 + DISTANCE_BYTES + (size_t)(ptrdiff_t)distance;
+        if (target >= low && target < high)
+            call_trace_target(tracer, target);
     }
 }
 
