@@ -26,6 +26,7 @@ type alert struct {
 
 type site struct {
 	TypeName        string  `json:"type_name"`
+	Tag             string  `json:"tag"` // what it was allocated for: the handler
 	Function        string  `json:"function"`
 	File            string  `json:"file"`
 	Line            int     `json:"line"`

@@ -145,9 +145,10 @@ func (t *tour) lookForRetentions() (string, bool) {
 		return "", false
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%10s %7s  %s\n", "RETAINED", "SHARE", "WHERE")
+	fmt.Fprintf(&text, "%10s %7s  %-10s  %-26s  %s\n", "RETAINED", "SHARE", "TYPE", "FOR", "WHERE")
 	for _, s := range sites {
-		fmt.Fprintf(&text, "%10s %6.1f%%  %s\n", human(s.RetainedBytes), s.RetainedPercent, s.where())
+		fmt.Fprintf(&text, "%10s %6.1f%%  %-10s  %-26s  %s\n", human(s.RetainedBytes), s.RetainedPercent, s.TypeName, s.Tag,
+			s.where())
 	}
 	// Wait until the picture is clear; the alert has a threshold of its own.
 	const clearBytes = 16 << 20
