@@ -306,7 +306,9 @@ static bool merge_places(struct bucket_list *list, struct error *err)
     }
     list->places = moved;
     for (size_t i = 0; i < fresh_count; i++)
-        fresh[i] = (struct bucket_place){.index = (uint32_t)(list->indexed + i)};
+        fresh[i] = (struct bucket_place){.index = (uint32_t)(list->indexed + i),
+                                         .object_bytes =
+                                             list->buckets[list->indexed + i].object_bytes};
     qsort_r(fresh, fresh_count, sizeof(*fresh), compare_places, list->buckets);
     /* Merge from the end, so that nothing is overwritten before it was moved. */
     size_t old = list->indexed, to = list->count;

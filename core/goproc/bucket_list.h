@@ -29,10 +29,12 @@ enum bucket_walk {
     BUCKET_WALK_FULL,   /* there are more than may be kept */
 };
 
-/* Where a record lies in the buffer that a batch was read into. */
+/* Where a record lies in the buffer that a batch was read into; and its object size, so that going through
+ * a batch touches nothing but the batch. */
 struct bucket_place {
     uint32_t index;
     uint32_t offset;
+    uint64_t object_bytes;
 };
 
 /* [record_bytes]: size of the record behind header and stack.  Borrows [memory] and [stacks]. */

@@ -52,7 +52,8 @@ struct pass {
     bool any_published; /* a bucket has a published count */
     size_t canary;      /* index of a bucket with something in future[(C+1)%3]; or SIZE_MAX */
     bool impossible;    /* a record contradicts itself: torn, or rubbish */
-    uint64_t impossible_address;
+    size_t impossible_index;
+    bool differs; /* a value is another one than was there before */
 };
 
 struct buckets {
@@ -60,8 +61,7 @@ struct buckets {
     struct buckets_limits limits;
     struct bucket_list *list;
     struct profile_raw *values; /* as last published, one per bucket */
-    struct profile_raw *fresh;  /* of the pass being made */
-    struct profile_raw *second; /* of the pass that must agree with it */
+    struct profile_raw *fresh;  /* of the pass being made, or that must agree with the one before */
     size_t capacity;
     size_t valued; /* buckets that have values[] */
     unsigned char *buffer;
@@ -101,7 +101,6 @@ void buckets_free(struct buckets *buckets)
     bucket_list_free(buckets->list);
     free(buckets->values);
     free(buckets->fresh);
-    free(buckets->second);
     free(buckets->buffer);
     free(buckets);
 }
@@ -122,16 +121,16 @@ static bool reserve(struct buckets *buckets, struct error *err)
         struct profile_raw *fresh = realloc(buckets->fresh, capacity * sizeof(*fresh));
         if (fresh != NULL)
             buckets->fresh = fresh;
-        struct profile_raw *second = realloc(buckets->second, capacity * sizeof(*second));
-        if (second != NULL)
-            buckets->second = second;
-        if (values == NULL || fresh == NULL || second == NULL)
+        if (values == NULL || fresh == NULL)
             return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu sites", count);
         buckets->capacity = capacity;
     }
-    if (count > buckets->valued)
+    if (count > buckets->valued) {
         memset(buckets->values + buckets->valued, 0,
                (count - buckets->valued) * sizeof(*buckets->values));
+        memset(buckets->fresh + buckets->valued, 0,
+               (count - buckets->valued) * sizeof(*buckets->fresh));
+    }
     buckets->valued = count;
     return true;
 }
@@ -184,9 +183,9 @@ static uint64_t word(const unsigned char *bytes, size_t index)
 /* Whether future[(C+1)%3] of [record] holds anything. */
 static bool is_canary(const struct buckets *buckets, const unsigned char *record, uint32_t cycle)
 {
-    size_t cycle_bytes = buckets->from.layout->record_cycle_bytes;
-    const unsigned char *next = record + (1 + (cycle + 1) % CYCLES) * cycle_bytes;
-    return word(next, 0) != 0 || word(next, 1) != 0;
+    size_t cycle_words = buckets->from.layout->record_cycle_bytes / 8;
+    size_t next = (1 + (cycle + 1) % CYCLES) * cycle_words;
+    return (word(record, next) | word(record, next + 1)) != 0;
 }
 
 static void pause_before_retry(uint64_t attempt)
@@ -200,42 +199,64 @@ static void pause_before_retry(uint64_t attempt)
 /* One pass over all records. */
 
 /* Go's own profile holds these in signed integers; no program gets that far. */
-static bool is_absurd(uint64_t allocs, uint64_t object_bytes)
+static inline bool is_absurd(uint64_t allocs, uint64_t object_bytes)
 {
-    return allocs > (uint64_t)INT64_MAX / (object_bytes > 1 ? object_bytes : 1);
+    uint64_t bytes;
+    return __builtin_mul_overflow(allocs, object_bytes, &bytes) || bytes > (uint64_t)INT64_MAX ||
+           allocs > (uint64_t)INT64_MAX;
 }
 
-static void take_record(const struct buckets *buckets, struct pass *pass, size_t index,
-                        const unsigned char *record, struct profile_raw *value)
+static inline bool same_value(const struct profile_raw *a, const struct profile_raw *b)
 {
-    size_t cycle_bytes = buckets->from.layout->record_cycle_bytes;
-    size_t words = cycle_bytes / 8;
-    const unsigned char *flushing = record + (1 + pass->cycle % CYCLES) * cycle_bytes;
-    uint64_t object_bytes = bucket_list_object_bytes(buckets->list, index);
-    uint64_t sum[4] = {0};
+    return ((a->allocs ^ b->allocs) | (a->frees ^ b->frees) | (a->alloc_bytes ^ b->alloc_bytes) |
+            (a->free_bytes ^ b->free_bytes)) == 0;
+}
 
-    for (size_t i = 0; i < words; i++)
-        sum[i] = word(record, i) + word(flushing, i);
-    pass->any_published |= (sum[0] | sum[1]) != 0;
-    if (pass->mode == SUM_ALL) {
-        for (size_t i = 0; i < words; i++)
-            sum[i] = word(record, i) + word(record, words + i) + word(record, 2 * words + i) +
-                     word(record, 3 * words + i);
-    } else if (pass->canary == SIZE_MAX && is_canary(buckets, record, pass->cycle))
-        pass->canary = index;
-    uint64_t alloc_bytes = sum[0] * object_bytes, free_bytes = sum[1] * object_bytes;
-    if (sum[1] > sum[0] || is_absurd(sum[0], object_bytes) ||
-        (words == 4 && (sum[2] != alloc_bytes || sum[3] != free_bytes))) {
-        pass->impossible = true;
-        pass->impossible_address = bucket_list_record_address(buckets->list, index);
+/* Of one batch.  [words] of a cycle are constant where this is called, so that a record takes a few
+ * nanoseconds: there may be many thousands. */
+static inline __attribute__((always_inline)) void
+take_records(struct pass *pass, size_t words, const unsigned char *buffer,
+             const struct bucket_place *places, size_t count, struct profile_raw *values)
+{
+    const size_t flushing = (1 + pass->cycle % CYCLES) * words;
+    const size_t next = (1 + (pass->cycle + 1) % CYCLES) * words;
+    const bool sum_all = pass->mode == SUM_ALL;
+    uint64_t any_published = 0, differs = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *record = buffer + places[i].offset;
+        const uint64_t object_bytes = places[i].object_bytes;
+        uint64_t sum[4] = {0};
+        for (size_t w = 0; w < words; w++)
+            sum[w] = word(record, w) + word(record, flushing + w);
+        any_published |= sum[0] | sum[1];
+        if (sum_all) {
+            for (size_t w = 0; w < words; w++)
+                sum[w] = word(record, w) + word(record, words + w) + word(record, 2 * words + w) +
+                         word(record, 3 * words + w);
+        } else if ((word(record, next) | word(record, next + 1)) != 0 && pass->canary == SIZE_MAX)
+            pass->canary = places[i].index;
+        const struct profile_raw value = {sum[0], sum[1], sum[0] * object_bytes,
+                                          sum[1] * object_bytes};
+        if (sum[1] > sum[0] || is_absurd(sum[0], object_bytes) ||
+            (words == 4 && (sum[2] != value.alloc_bytes || sum[3] != value.free_bytes))) {
+            pass->impossible = true;
+            pass->impossible_index = places[i].index;
+        }
+        struct profile_raw *known = &values[places[i].index];
+        differs |= !same_value(known, &value);
+        *known = value;
     }
-    *value = (struct profile_raw){sum[0], sum[1], alloc_bytes, free_bytes};
+    pass->any_published |= any_published != 0;
+    pass->differs |= differs != 0;
 }
 
-static bool make_pass(struct buckets *buckets, struct pass *pass, struct profile_raw *values,
-                      struct error *err)
+/* Into buckets->fresh; pass->differs tells whether that held anything else before. */
+static bool make_pass(struct buckets *buckets, struct pass *pass, struct error *err)
 {
-    pass->any_published = pass->impossible = false;
+    const bool byte_counters = buckets->from.layout->record_cycle_bytes == 32;
+
+    pass->any_published = pass->impossible = pass->differs = false;
     pass->canary = SIZE_MAX;
     size_t batches = bucket_list_batch_count(buckets->list);
     for (size_t b = 0; b < batches; b++) {
@@ -243,9 +264,10 @@ static bool make_pass(struct buckets *buckets, struct pass *pass, struct profile
         size_t count;
         if (!bucket_list_read_batch(buckets->list, b, buckets->buffer, &places, &count, err))
             return false;
-        for (size_t i = 0; i < count; i++)
-            take_record(buckets, pass, places[i].index, buckets->buffer + places[i].offset,
-                        &values[places[i].index]);
+        if (byte_counters)
+            take_records(pass, 4, buckets->buffer, places, count, buckets->fresh);
+        else
+            take_records(pass, 2, buckets->buffer, places, count, buckets->fresh);
     }
     return true;
 }
@@ -261,11 +283,6 @@ static bool pass_holds(struct buckets *buckets, const struct pass *pass, struct 
     return true;
 }
 
-static bool same_values(const struct profile_raw *a, const struct profile_raw *b, size_t count)
-{
-    return count == 0 || memcmp(a, b, count * sizeof(*a)) == 0;
-}
-
 enum attempt { ATTEMPT_GOOD, ATTEMPT_MOVED, ATTEMPT_FAILED };
 
 /* A pass, checked; with [twice] a second one must agree. */
@@ -275,7 +292,7 @@ static enum attempt attempt(struct buckets *buckets, struct pass *pass, bool twi
     struct moment after;
     bool holds = false;
 
-    if (!make_pass(buckets, pass, buckets->fresh, err) ||
+    if (!make_pass(buckets, pass, err) ||
         !pass_holds(buckets, pass, &after, &holds, err))
         return ATTEMPT_FAILED;
     if (!holds || pass->impossible)
@@ -284,11 +301,10 @@ static enum attempt attempt(struct buckets *buckets, struct pass *pass, bool twi
         return ATTEMPT_GOOD;
 
     struct pass again = *pass;
-    if (!make_pass(buckets, &again, buckets->second, err) ||
+    if (!make_pass(buckets, &again, err) ||
         !pass_holds(buckets, &again, &after, &holds, err))
         return ATTEMPT_FAILED;
-    if (!holds ||
-        !same_values(buckets->fresh, buckets->second, bucket_list_count(buckets->list)))
+    if (!holds || again.differs)
         return ATTEMPT_MOVED;
     pass->canary = again.canary;
     return ATTEMPT_GOOD;
@@ -334,7 +350,8 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
     if (pass->impossible)
         return error_set(err, ERROR_CORRUPT,
                          "heap profile: the record at 0x%llx contradicts itself",
-                         (unsigned long long)pass->impossible_address);
+                         (unsigned long long)bucket_list_record_address(buckets->list,
+                                                                        pass->impossible_index));
     struct moment after;
     if (!read_moment(buckets, SIZE_MAX, &after, err))
         return false;
@@ -348,11 +365,20 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
 
 /* The profile. */
 
-static bool rescale(const struct buckets *buckets, size_t index, const struct profile *previous,
-                    int64_t rate)
+/* The entries of [profile], which holds what [kept] of them said before: only those whose counters moved
+ * since are scaled anew. */
+static void fill_entries(struct buckets *buckets, struct profile *profile, size_t count,
+                         size_t kept)
 {
-    return previous == NULL || index >= previous->entry_count || previous->rate != rate ||
-           memcmp(&buckets->values[index], &buckets->fresh[index], sizeof(*buckets->fresh)) != 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i < kept && same_value(&buckets->values[i], &buckets->fresh[i]))
+            continue;
+        profile->entries[i].site = bucket_list_site(buckets->list, i);
+        profile_scale(&profile->entries[i], &buckets->fresh[i],
+                      bucket_list_object_bytes(buckets->list, i), profile->rate,
+                      buckets->from.layout->size_exact);
+    }
+    profile->entry_count = count;
 }
 
 /* All buckets are in it, the ones without a count too, as in the runtime's own. */
@@ -361,8 +387,10 @@ static bool build(struct buckets *buckets, const struct moment *moment, uint64_t
                   struct error *err)
 {
     size_t count = moment->rate == 0 ? 0 : bucket_list_count(buckets->list);
-    const struct profile *previous = buckets->last;
-    struct profile *profile = profile_begin(buckets->from.sites, count);
+    const bool same_rate = buckets->last != NULL && buckets->last->rate == moment->rate;
+    size_t kept = 0;
+    struct profile *profile =
+        profile_begin_from(buckets->from.sites, count, same_rate ? buckets->last : NULL, &kept);
 
     if (profile == NULL)
         return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu sites", count);
@@ -374,17 +402,7 @@ static bool build(struct buckets *buckets, const struct moment *moment, uint64_t
     profile->partial_reason = partial_reason;
     profile->mappings = buckets->from.mappings;
     profile->mapping_count = buckets->from.mapping_count;
-    for (size_t i = 0; i < count; i++) {
-        struct profile_entry *entry = &profile->entries[i];
-        if (!rescale(buckets, i, previous, moment->rate)) {
-            *entry = previous->entries[i];
-            continue;
-        }
-        entry->site = bucket_list_site(buckets->list, i);
-        profile_scale(entry, &buckets->fresh[i], bucket_list_object_bytes(buckets->list, i),
-                      moment->rate, buckets->from.layout->size_exact);
-    }
-    profile->entry_count = count;
+    fill_entries(buckets, profile, count, kept);
     if (count > 0)
         memcpy(buckets->values, buckets->fresh, count * sizeof(*buckets->values));
     *sealed = profile_seal(profile);
@@ -407,7 +425,8 @@ static bool says_the_same(const struct buckets *buckets, const struct moment *mo
     size_t count = bucket_list_count(buckets->list);
     return buckets->settled && buckets->last->rate == moment->rate &&
            buckets->last_cycle == pass->cycle && buckets->last->entry_count == count &&
-           same_values(buckets->values, buckets->fresh, count);
+           (count == 0 ||
+            memcmp(buckets->values, buckets->fresh, count * sizeof(*buckets->values)) == 0);
 }
 
 static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t taken_realtime_ns,

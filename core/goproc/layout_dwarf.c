@@ -299,7 +299,9 @@ static bool take(const struct search *search, struct go_layout *layout, struct e
         memcpy((char *)layout + places[i].at, &number, sizeof(number));
     }
     layout->size_exact = layout->record_cycle_bytes == 2 * sizeof(uint64_t);
-    return true;
+    return layout->size_exact || layout->record_cycle_bytes == 4 * sizeof(uint64_t) ||
+           error_set(err, ERROR_UNSUPPORTED, "runtime.memRecordCycle has %u bytes",
+                     layout->record_cycle_bytes);
 }
 
 bool layout_dwarf_apply(const struct elf_file *elf, struct go_layout *layout, struct error *err)

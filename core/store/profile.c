@@ -7,13 +7,28 @@
 
 struct profile *profile_begin(struct site_table *sites, size_t capacity)
 {
+    size_t kept;
+    return profile_begin_from(sites, capacity, NULL, &kept);
+}
+
+/* Entries that are copied need not be zeroed before: with many sites that is what a profile costs. */
+struct profile *profile_begin_from(struct site_table *sites, size_t capacity,
+                                   const struct profile *previous, size_t *kept)
+{
     size_t bytes = 0;
     if (__builtin_mul_overflow(capacity, sizeof(struct profile_entry), &bytes) ||
         __builtin_add_overflow(bytes, sizeof(struct profile), &bytes))
         return NULL;
-    struct profile *profile = calloc(1, bytes);
+    const size_t before = previous == NULL ? 0 : previous->entry_count;
+    *kept = before < capacity ? before : capacity;
+    struct profile *profile = *kept == 0 ? calloc(1, bytes) : malloc(bytes);
     if (profile == NULL)
         return NULL;
+    if (*kept > 0) {
+        memset(profile, 0, sizeof(*profile));
+        memcpy(profile->entries, previous->entries, *kept * sizeof(profile->entries[0]));
+        memset(profile->entries + *kept, 0, (capacity - *kept) * sizeof(profile->entries[0]));
+    }
     atomic_init(&profile->refs_, 1);
     profile->sites = site_table_ref(sites);
     profile->entry_capacity = capacity;

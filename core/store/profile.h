@@ -54,6 +54,9 @@ struct profile {
 /* A profile under construction, with room for [capacity] entries; takes its own hold on
  * [sites].  NULL without memory.  The builder fills the members and entries. */
 struct profile *profile_begin(struct site_table *sites, size_t capacity);
+/* The same, beginning with the entries of [previous] (or NULL), as many as there is room for: [*kept]. */
+struct profile *profile_begin_from(struct site_table *sites, size_t capacity,
+                                   const struct profile *previous, size_t *kept);
 
 /* One bucket's counters as the runtime keeps them. */
 struct profile_raw {

@@ -6,8 +6,11 @@
 //
 //	GET /debug/pprof/...   net/http/pprof
 //	GET /gc                runtime.GC(), then "ok"
+//	GET /collect           allocates until a collection of the runtime's own has passed, then "ok"
 //
-// Flag: -sites N   allocation sites, each with a stack of its own, about 30 frames deep
+// Flags: -sites N   allocation sites, each with a stack of its own, about 30 frames deep
+//
+//	-load N    goroutines that allocate all the time
 package main
 
 import (
@@ -18,18 +21,29 @@ import (
 	_ "net/http/pprof"
 	"os"
 	"runtime"
+	"runtime/metrics"
+	"time"
 )
 
-var kept []*[6]uint64
+var (
+	kept []*[6]uint64
+	sink []byte
+)
 
 func main() {
 	sites := flag.Int("sites", 0, "allocation sites")
+	load := flag.Int("load", 0, "goroutines that allocate all the time")
 	flag.Parse()
+
+	digits := 14
+	for 1<<digits < *sites {
+		digits++
+	}
 
 	rate := runtime.MemProfileRate
 	runtime.MemProfileRate = 1
 	for i := 0; i < *sites; i++ {
-		spell(uint(i), 14)
+		spell(uint(i), digits)
 	}
 	runtime.MemProfileRate = rate
 
@@ -43,8 +57,36 @@ func main() {
 		runtime.GC()
 		fmt.Fprintln(w, "ok")
 	})
+	http.HandleFunc("/collect", func(w http.ResponseWriter, r *http.Request) {
+		for before := collections(); collections() == before; {
+			sink = make([]byte, 64<<10)
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	for i := 0; i < *load; i++ {
+		go work()
+	}
 	fmt.Fprintln(os.Stderr, "sites_target:", http.Serve(listener, nil))
 	os.Exit(1)
+}
+
+func collections() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// work is busy for a tenth of the time, as a service is, and leaves garbage.
+func work() {
+	for {
+		for end := time.Now().Add(time.Millisecond); time.Now().Before(end); {
+			words := make([]*[6]uint64, 256)
+			for i := range words {
+				words[i] = new([6]uint64)
+			}
+		}
+		time.Sleep(9 * time.Millisecond)
+	}
 }
 
 // spell allocates under a stack whose frames are the binary digits of bits.
