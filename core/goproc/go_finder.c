@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include "core/goproc/go_program.h"
+#include "core/goproc/image_copy.h"
+#include "core/goproc/memory.h"
 #include "core/goproc/procfs_file.h"
 
 /* An inode number may come to name another file: nothing is believed for longer than this. */
@@ -132,13 +134,44 @@ static bool look_at_mapping(struct go_finder *finder, pid_t pid,
     return true;
 }
 
+/* What a packer has unpacked is in no file.  The process is asked only if code runs in it that comes from
+ * none either: packed programs, and those with a compiler of their own (Java, JavaScript). */
+static bool look_at_memory(pid_t pid, const struct procfs_maps *maps, struct go_found *found)
+{
+    struct memory memory;
+    struct go_program program;
+    uint64_t start = 0;
+
+    if (!image_copy_may_be_there(maps) || !memory_open_process(&memory, pid, NULL))
+        return false;
+    const int fd = image_copy_open(&memory, maps, &start, NULL);
+    memory_close(&memory);
+    if (fd == -1 || !go_program_open_fd(fd, &program, NULL))
+        return false;
+    copy_version(found, &program);
+    go_program_close(&program);
+    return true;
+}
+
+static bool look_further(struct go_finder *finder, pid_t pid, struct go_found *found)
+{
+    struct procfs_maps maps = {0};
+    bool ok = false;
+
+    if (!procfs_maps_read(finder->fs, pid, &maps, NULL))
+        return false;
+    for (size_t i = 0; !ok && i < maps.count; i++)
+        ok = look_at_mapping(finder, pid, &maps.mappings[i], found);
+    ok = ok || look_at_memory(pid, &maps, found);
+    procfs_maps_release(&maps);
+    return ok;
+}
+
 bool go_finder_look(struct go_finder *finder, pid_t pid, uint64_t now_monotonic_ns,
                     struct go_found *found, struct error *err)
 {
-    struct procfs_maps maps = {0};
     struct error cause = {0};
     char exe[PROCFS_PATH_MAX_BYTES];
-    bool ok = false;
 
     found->go_version[0] = found->image[0] = '\0';
     found->through_loader = false;
@@ -146,11 +179,7 @@ bool go_finder_look(struct go_finder *finder, pid_t pid, uint64_t now_monotonic_
     if (look_at_exe(finder, pid, found, &cause))
         return true;
     /* Who may not be read has a reason already; a kernel thread maps nothing. */
-    if (cause.code == ERROR_UNSUPPORTED && procfs_maps_read(finder->fs, pid, &maps, NULL)) {
-        for (size_t i = 0; !ok && i < maps.count; i++)
-            ok = look_at_mapping(finder, pid, &maps.mappings[i], found);
-        procfs_maps_release(&maps);
-    }
+    const bool ok = cause.code == ERROR_UNSUPPORTED && look_further(finder, pid, found);
     if (ok && procfs_exe_read(finder->fs, pid, exe, NULL))
         found->through_loader = go_finder_is_loader(exe);
     return ok || error_set(err, cause.code, "%s", cause.message);

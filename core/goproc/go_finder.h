@@ -1,9 +1,10 @@
 /* go_finder.h - which processes run Go code, asked for every new process of a host.
  *
- * Called by target_set.c on the sampler's thread, and by `goprofd ps`.  No memory of a process is
- * read.  The executable is looked at first; if that is not Go (ld.so that was given a program, a C
- * program with a Go library in it), so are the files that are mapped for execution.  What holds no Go
- * is remembered by device and inode for some minutes: each library of a host is opened once. */
+ * Called by target_set.c on the sampler's thread, and by `goprofd ps`.  The executable is looked at first;
+ * if that is not Go (ld.so that was given a program, a C program with a Go library in it), so are the
+ * files that are mapped for execution, and then, only if it runs code that is in no file, its memory
+ * (image_copy.h).  What holds no Go is remembered by device and inode for some minutes: each library
+ * of a host is opened once. */
 #ifndef GOPROFD_GOPROC_GO_FINDER_H
 #define GOPROFD_GOPROC_GO_FINDER_H
 
@@ -18,7 +19,8 @@ struct go_finder;
 
 struct go_found {
     char go_version[64]; /* "" if the linker noted none */
-    /* The path of the file that holds Go, as the kernel names it (" (deleted)" and all); and whether
+    /* The path of the file that holds Go, as the kernel names it (" (deleted)" and all), "" if there is
+     * none; and whether
      * the executable is only the loader it was started through. */
     char image[PROCFS_PATH_MAX_BYTES];
     bool through_loader;

@@ -90,6 +90,11 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
                   "where it keeps things; build it without garble");
         return NULL;
     }
+    if (strcmp(version_text, GO_VERSION_GCCGO) == 0) {
+        error_set(err, ERROR_UNSUPPORTED,
+                  "compiled by gccgo, whose runtime cannot be read: build it with the go command");
+        return NULL;
+    }
     if (!go_version_parse(version_text, &version)) {
         error_set(err, ERROR_UNSUPPORTED, "\"%.40s\" is not a Go version we know how to read",
                   version_text);

@@ -170,6 +170,9 @@ struct go_layout {
 #undef GO_LAYOUT_DECLARE
 };
 
+/* In place of a version: it is Go, but of another compiler with a runtime of its own. */
+#define GO_VERSION_GCCGO "gccgo"
+
 struct go_version {
     unsigned major;
     unsigned minor;

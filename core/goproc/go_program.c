@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/base/arena.h"
+#include "core/goproc/go_layout.h"
 #include "core/goproc/moduledata.h"
 #include "core/goproc/procfs.h"
 #include "core/goproc/procfs_file.h"
@@ -37,6 +38,13 @@ static bool has_function_table(const struct elf_file *elf)
     return count > 0 && moduledata_find_pclntab(elf, 0, &address, &magic);
 }
 
+/* gccgo keeps the exports of packages there, which strip leaves in place.  Its runtime is another one:
+ * it is named as its version is, so that whoever asks for the layout is told. */
+static bool is_by_gccgo(const struct elf_file *elf)
+{
+    return elf_file_section(elf, ".go_export") != NULL;
+}
+
 static bool read_program(struct go_program *program, struct error *err)
 {
     struct error cause = {0};
@@ -52,7 +60,9 @@ static bool read_program(struct go_program *program, struct error *err)
                                            .vcs_revision = "",
                                            .vcs_time = "",
                                            .vcs_modified = ""};
-        if (!has_function_table(program->elf))
+        if (is_by_gccgo(program->elf))
+            program->info.go_version = GO_VERSION_GCCGO;
+        else if (!has_function_table(program->elf))
             return error_set(err, ERROR_UNSUPPORTED, "not a Go program");
     }
     elf_file_gnu_build_id(program->elf, program->build_id);

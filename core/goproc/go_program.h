@@ -18,7 +18,7 @@ struct arena;
 struct go_program {
     struct elf_file *elf;
     struct arena *arena_;
-    struct buildinfo info;                         /* go_version "" if the linker noted none */
+    struct buildinfo info; /* go_version "" if the linker noted none, or GO_VERSION_GCCGO */
     char build_id[2 * ELF_BUILD_ID_MAX_BYTES + 1]; /* GNU, hex */
     char go_build_id[ELF_GO_BUILD_ID_MAX_BYTES];
 };

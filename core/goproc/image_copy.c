@@ -1,7 +1,7 @@
 /* image_copy.c - finds ELF headers in anonymous memory and copies what they describe.
  *
- * Called by go_process.c when neither the executable nor a mapped file is Go.  The header is the
- * target's: sizes are capped and every address is only read through [memory]. */
+ * Called by go_process.c and go_finder.c when neither the executable nor a mapped file is Go.  The header is
+ * the target's: sizes are capped and every address is only read through [memory]. */
 #include "core/goproc/image_copy.h"
 
 #include <elf.h>
@@ -19,6 +19,7 @@ enum {
     SEGMENTS_MAX = 64,
     IMAGE_MIN_BYTES = 128 << 10, /* less is no Go runtime */
     COPY_STEP_BYTES = 256 << 10,
+    HEADERS_MAX = 4096, /* looked for at the starts of so many mappings */
 };
 #define IMAGE_MAX_BYTES (UINT64_C(256) << 20)
 static const char memfd_prefix[] = "/memfd:";
@@ -35,6 +36,15 @@ static bool has_no_file(const struct procfs_mapping *mapping)
     return mapping->readable &&
            (mapping->path[0] == '\0' ||
             strncmp(mapping->path, memfd_prefix, sizeof(memfd_prefix) - 1) == 0);
+}
+
+bool image_copy_may_be_there(const struct procfs_maps *maps)
+{
+    for (size_t i = 0; i < maps->count; i++)
+        if (has_no_file(&maps->mappings[i]) && maps->mappings[i].executable &&
+            maps->mappings[i].end - maps->mappings[i].start >= IMAGE_MIN_BYTES)
+            return true;
+    return false;
 }
 
 /* Whether what lies at [start] describes itself as an executable image of our kind that is mapped
@@ -116,12 +126,16 @@ int image_copy_open(struct memory *memory, const struct procfs_maps *maps, uint6
                     struct error *err)
 {
     struct image image;
-    size_t i = 0;
+    bool found = false;
+    size_t looked_at = 0;
 
-    while (i < maps->count && !(has_no_file(&maps->mappings[i]) &&
-                                read_header(memory, maps->mappings[i].start, &image)))
-        i++;
-    if (i == maps->count) {
+    for (size_t i = 0; !found && i < maps->count && looked_at < HEADERS_MAX; i++) {
+        if (!has_no_file(&maps->mappings[i]))
+            continue;
+        looked_at++;
+        found = read_header(memory, maps->mappings[i].start, &image);
+    }
+    if (!found) {
         error_set(err, ERROR_NOT_FOUND, "no program is in its anonymous memory");
         return -1;
     }

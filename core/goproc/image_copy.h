@@ -2,16 +2,21 @@
  *
  * A packed program (UPX and the like) unpacks itself into anonymous memory: no file on disk holds
  * what runs.  Its ELF header lies there with its segments, so they are copied to where the header
- * says that they are in a file, and from then on it is one like any other.  Called once at open. */
+ * says that they are in a file, and from then on it is one like any other.  Called at
+ * open, and by the finder for processes that look like it. */
 #ifndef GOPROFD_GOPROC_IMAGE_COPY_H
 #define GOPROFD_GOPROC_IMAGE_COPY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
 
 struct memory;
 struct procfs_maps;
+
+/* Whether code runs there that no file backs, and enough of it: all that a list of mappings tells. */
+bool image_copy_may_be_there(const struct procfs_maps *maps);
 
 /* The first image among the mappings of [maps] that no file backs, as an anonymous file; the caller
  * closes it.  [*start] gets the address of its header.  -1 with ERROR_NOT_FOUND if there is none,

@@ -62,6 +62,15 @@ static struct daemon start_settled_daemon(void)
     return daemon;
 }
 
+static void assert_ps_says(const char *text)
+{
+    const char *arguments[] = {"ps", NULL};
+    char *output = NULL;
+    cr_assert_eq(goprofd_run(arguments, NULL, &output), 0, "%s", output);
+    cr_assert_not_null(strstr(output, text), "%s", output);
+    free(output);
+}
+
 Test(discovery, a_new_process_is_found_within_two_intervals)
 {
     char *folder = scratch_new();
@@ -175,6 +184,29 @@ Test(discovery, a_go_library_in_a_c_program_is_found_under_the_name_of_that_prog
     scratch_remove(folder);
 }
 
+/* As UPX and its like start one: what runs is in no file. */
+Test(discovery, a_program_unpacked_in_memory_is_found_under_the_name_of_its_packer)
+{
+    const struct go_version newest = go_version_newest();
+    char *folder = scratch_new();
+    char *packer = copy_program("unpacker", folder, "found-packed");
+    char *program = go_program_path(&newest, "profile_target_stripped");
+    struct daemon daemon = start_settled_daemon();
+    const char *argv[] = {packer, program, NULL};
+    struct process process = start(argv, folder);
+    free(process_wait_for(&process, "listening", SOON_MS));
+    json_t *targets = assert_found_within_two_intervals(&daemon, "found-packed");
+    cr_assert_str_eq(target_text(targets, "found-packed", "go_version") + strlen("go"), newest.name);
+    json_decref(targets);
+    json_decref(daemon_wait_for_snapshot(&daemon, "found-packed", 0));
+    assert_ps_says("found-packed");
+    process_release(&process);
+    daemon_stop(&daemon);
+    free(program);
+    free(packer);
+    scratch_remove(folder);
+}
+
 static bool has_two_runtimes(const json_t *targets, const void *name)
 {
     const char *const wanted[] = {"name", name, "state", "up", NULL};
@@ -182,15 +214,6 @@ static bool has_two_runtimes(const json_t *targets, const void *name)
     const char *reason = json_string_value(json_object_get(target, "reason"));
     return reason != NULL && strstr(reason, "2 Go runtimes in this process; ") == reason &&
            strstr(reason, "/second.so is not read") != NULL;
-}
-
-static void assert_ps_says(const char *text)
-{
-    const char *arguments[] = {"ps", NULL};
-    char *output = NULL;
-    cr_assert_eq(goprofd_run(arguments, NULL, &output), 0, "%s", output);
-    cr_assert_not_null(strstr(output, text), "%s", output);
-    free(output);
 }
 
 /* One of them is read; that there is another, loaded later too, is said wherever one looks. */

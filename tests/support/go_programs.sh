@@ -73,6 +73,8 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -o "$folder/$version/webhook_receiver" .)
     (cd "$root/tests/fixtures/go/unprofiled_target" &&
         "$go" build -o "$folder/$version/unprofiled_target" .)
+    # Starts a program as packers do, from memory that no file backs.
+    cc -O2 -o "$folder/$version/unpacker" "$root/tests/fixtures/go/unpacked_target/unpacker.c"
     # Its own memory only, and with a C library and C's memory beside.
     (cd "$root/tests/fixtures/go/rss_target" &&
         CGO_ENABLED=0 "$go" build -o "$folder/$version/rss_target" . &&

@@ -236,6 +236,16 @@ Test(go_program, names_the_version_of_a_go_older_than_inline_build_info)
     check_program(&image, "go1.17.13", NULL);
 }
 
+Test(go_program, names_gccgo_in_place_of_a_version)
+{
+    static const char code[] = "int main(void)", exports[] = "v3;\npackage main\n";
+    struct elf_image image = {
+        .parts = {{.name = ".text", .bytes = code, .length = sizeof(code), .address = 0x401000},
+                  {.name = ".go_export", .bytes = exports, .length = sizeof(exports)}},
+        .part_count = 2};
+    check_program(&image, "gccgo", NULL);
+}
+
 /* Versions. */
 
 Test(go_version, reads_releases_candidates_vendors_and_experiments)
@@ -289,7 +299,7 @@ Test(go_layout, has_a_column_for_each_minor_version_from_19_to_27)
 Test(go_layout, names_the_version_it_refuses)
 {
     static const char *const cases[] = {"go1.18.10", "go1.17.13", "go1.28.0", "go2.0",
-                                        "devel go1.27-abc", "unknown"};
+                                        "devel go1.27-abc", "unknown",   "gccgo"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error err = {0};
         cr_assert_null(go_layout_find(cases[i], &err));
