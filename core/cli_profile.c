@@ -51,8 +51,8 @@ static void tell_profiling_is_off(const struct request *request)
 {
     char text[64];
     fprintf(stderr,
-            "goprofd %s %s: heap profiling is switched off there (MemProfileRate is 0: nothing in the "
-            "program refers to it); the profile is empty\n",
+            "goprofd %s %s: heap profiling is switched off there (MemProfileRate is 0: the program set it, or "
+            "nothing in it refers to heap profiles); the profile is empty\n",
             request->command, subject(request, text));
 }
 

@@ -477,10 +477,9 @@ bool buckets_read(struct buckets *buckets, uint64_t taken_realtime_ns,
 
     if (!read_moment(buckets, buckets->settled ? buckets->last_canary : SIZE_MAX, &moment, err))
         return error_wrap(err, "heap profile");
+    if (moment.rate < 0) /* the runtime samples only if it is above 0 */
+        moment.rate = 0;
     *rate = moment.rate;
-    if (moment.rate < 0)
-        return error_set(err, ERROR_CORRUPT, "runtime.MemProfileRate is %lld",
-                         (long long)moment.rate);
     if (!is_unchanged(buckets, &moment) &&
         !read_anew(buckets, &moment, taken_realtime_ns, retries, err))
         return false;

@@ -409,6 +409,14 @@ static bool open_facts(struct go_process *process, struct error *err)
     return true;
 }
 
+/* What did not fit in a process that was just coming to its end says nothing about its program. */
+static void tell_if_gone(const struct go_process *process, struct error *cause)
+{
+    struct pollfd poll_exit = {.fd = process->exit_fd, .events = POLLIN};
+    if (process->exit_fd != -1 && poll(&poll_exit, 1, 0) > 0)
+        error_set(cause, ERROR_GONE, "process %d has exited", (int)process->pid);
+}
+
 struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct error *err)
 {
     struct error cause = {0};
@@ -428,6 +436,7 @@ struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct er
 
     if (cause.code == ERROR_DENIED && process->memory.source_ != NULL)
         set_denied(process, &cause);
+    tell_if_gone(process, &cause);
     error_set(err, cause.code, "%s", cause.message);
     go_process_close(process);
     return NULL;
