@@ -1,20 +1,29 @@
 /* memory.c - copies bytes out of a target.
  *
  * Called by every reader of Go structures, on the thread that owns the go_process.  A live
- * process is read with process_vm_readv(2): many pieces a call, no attach, no stop. */
+ * process is read with process_vm_readv(2): many pieces a call, no attach, no stop.  Sandboxes that forbid
+ * that call to us (seccomp profiles of containers) leave /proc/PID/mem, one piece a call. */
 #include "core/goproc/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 enum { BATCH_PARTS = 1024 }; /* the kernel's limit on pieces a call (UIO_MAXIOV) */
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "addresses of a target travel as pointers");
-_Static_assert(sizeof(pid_t) <= sizeof(intptr_t), "a pid is carried in the context pointer");
 
 /* Live process. */
+
+struct live_process {
+    pid_t pid;
+    int mem_fd; /* -1: process_vm_readv is allowed, as far as we know */
+};
 
 static bool set_process_error(struct error *err, int errno_value, pid_t pid, uint64_t address)
 {
@@ -54,23 +63,67 @@ static size_t fill_batch(const struct memory_part *parts, size_t count, size_t s
     return filled;
 }
 
+/* Whether /proc/PID/mem may be read although [errno_value] came of process_vm_readv: the kernel asks for
+ * the same rights for both, so then it was the call that is forbidden. */
+static bool open_mem(struct live_process *process, int errno_value)
+{
+    char path[32];
+
+    if (errno_value != EPERM && errno_value != ENOSYS)
+        return false;
+    (void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)process->pid);
+    process->mem_fd = open(path, O_RDONLY | O_CLOEXEC);
+    return process->mem_fd != -1;
+}
+
+static size_t mem_read(const struct live_process *process, const struct memory_part *parts,
+                       size_t count, struct error *err)
+{
+    size_t done_bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t at = 0; at < parts[i].length;) {
+            const uint64_t address = parts[i].address + at;
+            const ssize_t got =
+                address > INT64_MAX ? -1
+                                    : pread(process->mem_fd, (char *)parts[i].into + at,
+                                            parts[i].length - at, (off_t)address);
+            if (got == -1 && address <= INT64_MAX && errno == EINTR)
+                continue;
+            if (got <= 0) { /* 0: the address space is gone */
+                set_process_error(err, got == 0 ? ESRCH : EFAULT, process->pid, address);
+                return done_bytes;
+            }
+            at += (size_t)got;
+            done_bytes += (size_t)got;
+        }
+    }
+    return done_bytes;
+}
+
 static size_t process_read(void *context, const struct memory_part *parts, size_t count,
                            struct error *err)
 {
-    pid_t pid = (pid_t)(intptr_t)context;
+    struct live_process *process = context;
+    const pid_t pid = process->pid;
     struct iovec local[BATCH_PARTS];
     struct iovec remote[BATCH_PARTS];
     size_t done_bytes = 0;
     size_t next = 0; /* first part that is not complete */
     size_t skip = 0; /* bytes of it that have arrived */
 
+    if (process->mem_fd != -1)
+        return mem_read(process, parts, count, err);
     while (next < count) {
         size_t batch = fill_batch(parts + next, count - next, skip, local, remote);
         ssize_t got = process_vm_readv(pid, local, batch, remote, batch, 0);
         if (got == -1 && errno == EINTR)
             continue;
+        const int failed = got == -1 ? errno : EFAULT;
+        if (got <= 0 && done_bytes == 0 && open_mem(process, failed))
+            return mem_read(process, parts, count, err);
         if (got <= 0) {
-            set_process_error(err, got == 0 ? EFAULT : errno, pid, parts[next].address + skip);
+            set_process_error(err, failed, pid, parts[next].address + skip);
             return done_bytes;
         }
         done_bytes += (size_t)got;
@@ -88,13 +141,24 @@ static size_t process_read(void *context, const struct memory_part *parts, size_
     return done_bytes;
 }
 
+static void process_close(void *context)
+{
+    struct live_process *process = context;
+    if (process->mem_fd != -1)
+        close(process->mem_fd);
+    free(process);
+}
+
 bool memory_open_process(struct memory *memory, pid_t pid, struct error *err)
 {
     *memory = (struct memory){0};
     if (pid <= 0)
         return error_set(err, ERROR_USAGE, "%d is not a process id", (int)pid);
-    memory->source_ = process_read;
-    memory->context_ = (void *)(intptr_t)pid;
+    struct live_process *process = malloc(sizeof(*process));
+    if (process == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to read pid %d", (int)pid);
+    *process = (struct live_process){.pid = pid, .mem_fd = -1};
+    memory_open_source(memory, process_read, process, process_close);
     return true;
 }
 

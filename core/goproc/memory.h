@@ -34,7 +34,7 @@ struct memory {
     uint64_t read_calls;
 };
 
-/* The memory of process [pid], by process_vm_readv.  Reading fails with ERROR_DENIED (the kernel
+/* The memory of process [pid], by process_vm_readv, or where that is forbidden by /proc/PID/mem.  Reading fails with ERROR_DENIED (the kernel
  * refused), ERROR_GONE (no such process), ERROR_CORRUPT (nothing is mapped there). */
 bool memory_open_process(struct memory *memory, pid_t pid, struct error *err) GOPROFD_MUST_CHECK;
 

@@ -2,8 +2,14 @@
 #include "core/goproc/memory.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,4 +128,51 @@ Test(memory, reads_an_image_across_adjacent_segments_and_not_beyond)
     cr_assert_eq(err.code, ERROR_CORRUPT);
     cr_assert_eq(memory_read_some(&memory, 0x1006, got, 8, NULL), 2);
     memory_close(&memory);
+}
+
+/* As a container's sandbox does.  It holds for the rest of this test's process. */
+static void forbid(int system_call, unsigned errno_value)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)system_call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | errno_value),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void check_sandbox(unsigned errno_value)
+{
+    static const char text[] = "over there";
+    char first[sizeof(text)], rest[4], page[4096];
+    const struct memory_part parts[] = {{address_of(text), first, sizeof(first)},
+                                        {address_of(text) + 5, rest, sizeof(rest)}};
+    struct memory memory;
+    struct error err = {0};
+
+    char *pages = half_readable();
+    cr_assert_eq(munmap(pages + 4096, 4096), 0);
+    forbid(SYS_process_vm_readv, errno_value);
+    cr_assert(memory_open_process(&memory, getpid(), &err));
+    cr_assert(memory_read_parts(&memory, parts, 2, &err), "%s", err.message);
+    cr_assert_str_eq(first, text);
+    cr_assert_eq(memcmp(rest, "ther", 4), 0);
+    cr_assert_eq(memory_read_some(&memory, address_of(pages) + 4000, page, sizeof(page), &err), 96);
+    cr_assert_eq(err.code, ERROR_CORRUPT, "%s", err.message);
+    cr_assert_not(memory_read(&memory, UINT64_MAX - 4096, page, 8, &err));
+    cr_assert_eq(err.code, ERROR_CORRUPT, "%s", err.message);
+    memory_close(&memory);
+}
+
+Test(memory, is_read_through_its_file_where_a_sandbox_forbids_the_call)
+{
+    check_sandbox(EPERM);
+}
+
+Test(memory, is_read_through_its_file_where_the_call_is_said_not_to_exist)
+{
+    check_sandbox(ENOSYS);
 }
