@@ -31,6 +31,7 @@ struct packed_target {
     struct buffer site_words;       /* SITE_WORDS of each site */
     const struct tops *tops;        /* one hold: the newest that was written */
     const struct profile *profile;  /* one hold */
+    int64_t profile_bytes_left;     /* PACK_PROFILE_BYTES_PER_ROW for each row, less what profiles took */
     uint64_t generation;
     bool has_row;
     uint64_t row[PACK_COLUMNS];
@@ -222,6 +223,7 @@ static struct packed_target *add_target(struct packer *packer)
         return NULL;
     buffer_init(&target->group_words, 64 << 20);
     buffer_init(&target->site_words, 64 << 20);
+    target->profile_bytes_left = PACK_PROFILE_BYTES_SAVED_MAX;
     packer->targets[packer->target_count++] = target;
     target->number = packer->target_count;
     return target;
@@ -456,7 +458,17 @@ static int compare_inuse(const void *a, const void *b)
     return (left->site->id > right->site->id) - (left->site->id < right->site->id);
 }
 
-/* The largest of [profile] in use; [out] has room for PACK_PROFILE_SITES_MAX. */
+static int compare_alloc(const void *a, const void *b)
+{
+    const struct profile_entry *left = *(const struct profile_entry *const *)a;
+    const struct profile_entry *right = *(const struct profile_entry *const *)b;
+    if (left->alloc_bytes != right->alloc_bytes)
+        return left->alloc_bytes > right->alloc_bytes ? -1 : 1;
+    return (left->site->id > right->site->id) - (left->site->id < right->site->id);
+}
+
+/* The largest of [profile] in use, then of the others those that allocated most; [out] has room for
+ * PACK_PROFILE_SITES_MAX. */
 static size_t pick_largest(const struct profile *profile, const struct profile_entry **out)
 {
     size_t count = 0;
@@ -464,13 +476,15 @@ static size_t pick_largest(const struct profile *profile, const struct profile_e
     if (all == NULL)
         return 0;
     for (size_t i = 0; i < profile->entry_count; i++) {
-        if (profile->entries[i].inuse_bytes > 0)
+        if (profile->entries[i].inuse_bytes > 0 || profile->entries[i].alloc_bytes > 0)
             all[count++] = &profile->entries[i];
     }
-    if (count > 1)
+    if (count > PACK_PROFILE_SITES_MAX) {
         qsort(all, count, sizeof(*all), compare_inuse);
-    if (count > PACK_PROFILE_SITES_MAX)
+        qsort(all + PACK_PROFILE_SITES_INUSE, count - PACK_PROFILE_SITES_INUSE, sizeof(*all),
+              compare_alloc);
         count = PACK_PROFILE_SITES_MAX;
+    }
     memcpy(out, all, count * sizeof(*all));
     free(all);
     return count;
@@ -481,6 +495,7 @@ static void put_profile(struct packer *packer, struct packed_target *target,
 {
     const struct profile_entry *largest[PACK_PROFILE_SITES_MAX];
     uint64_t sites[PACK_PROFILE_SITES_MAX];
+    const size_t before = out->length;
     const size_t count = pick_largest(profile, largest);
     for (size_t i = 0; i < count; i++)
         sites[i] = site_number(packer, target, largest[i]->site, out);
@@ -507,6 +522,7 @@ static void put_profile(struct packer *packer, struct packed_target *target,
     put_numbers(out, sites, count);
     put_masks_and_values(packer, count, changes, out);
     out->failed = out->failed || target->site_words.failed;
+    target->profile_bytes_left -= (int64_t)(out->length - before);
     profile_unref(target->profile);
     target->profile = profile_ref(profile);
 }
@@ -616,12 +632,15 @@ static void put_row(struct packed_target *target, const uint64_t *row, struct bu
     target->layout_rows = 0;
 }
 
-/* Whether the largest sites of [profile] are due. */
-static bool wants_profile(const struct packed_target *target, const struct profile *profile)
+/* Whether the largest sites of [profile] are due with [snapshot]. */
+static bool wants_profile(const struct packed_target *target, const struct snapshot *snapshot,
+                          const struct profile *profile)
 {
-    if (profile == NULL || target->profile == profile)
+    /* A batch of snapshots comes with one profile: it belongs to those taken since. */
+    if (profile == NULL || target->profile == profile || profile->sites != target->sites ||
+        profile->taken_realtime_ns > snapshot->realtime_ns)
         return false;
-    return target->profile == NULL ||
+    return target->profile == NULL || target->profile_bytes_left > 0 ||
            profile->taken_realtime_ns >=
                target->profile->taken_realtime_ns + PACK_PROFILE_EVERY_S * CLOCK_NS_PER_S ||
            profile->taken_realtime_ns < target->profile->taken_realtime_ns;
@@ -643,7 +662,9 @@ static void add(struct packer *packer, struct packed_target *target, const struc
     target->generation = snapshot->generation;
     if (tops != NULL && tops != target->tops)
         put_tops(packer, target, tops, out);
-    if (profile != NULL && profile->sites == target->sites && wants_profile(target, profile))
+    if (target->profile_bytes_left < PACK_PROFILE_BYTES_SAVED_MAX)
+        target->profile_bytes_left += PACK_PROFILE_BYTES_PER_ROW;
+    if (wants_profile(target, snapshot, profile))
         put_profile(packer, target, profile, out);
     uint64_t row[PACK_COLUMNS];
     fill_row(packer, target, snapshot, row);

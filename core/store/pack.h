@@ -22,8 +22,14 @@ struct target_info;
 
 enum {
     PACK_VERSION = 1,
-    PACK_PROFILE_SITES_MAX = 50,
-    PACK_PROFILE_EVERY_S = 60, /* the largest sites of a target are written at most so often */
+    /* The largest sites of a target: so many in use, then, up to the maximum, by what they ever allocated. */
+    PACK_PROFILE_SITES_INUSE = 40,
+    PACK_PROFILE_SITES_MAX = 64,
+    /* They are written with each profile as long as that costs no more than so many bytes a row; what a quiet time
+     * saves may be spent later, and so much is given at the start.  Whatever it costs, once in so many seconds. */
+    PACK_PROFILE_BYTES_PER_ROW = 24,
+    PACK_PROFILE_BYTES_SAVED_MAX = 8 << 10,
+    PACK_PROFILE_EVERY_S = 60,
     PACK_FRAMES_MAX = 64,      /* of a stack, leaf first; the rest is left out */
 };
 

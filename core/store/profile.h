@@ -40,6 +40,7 @@ struct profile {
     uint64_t cycle;             /* the runtime's profile cycle that was read */
     int64_t rate;               /* runtime.MemProfileRate, bytes per sample */
     bool scaled;                /* it came so: `allocs` and `frees` of its entries are not known */
+    bool largest_only;          /* the entries are but the largest, of recorded history; `totals` are of all */
     bool partial;               /* a cap was reached or consistency was given up */
     const char *partial_reason; /* constant text, or NULL */
     const struct mapping *mappings; /* in [sites] */

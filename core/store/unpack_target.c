@@ -47,7 +47,7 @@ struct unpack_target {
     size_t group_room;
     const struct tops *tops;
     const struct profile *profile;
-    bool profile_is_new;
+    struct profile *fresh; /* [profile] before anybody else has seen it; or NULL */
     const struct snapshot *snapshot;
     size_t layout_count;
     uint16_t layout[COLUMNS_MAX];
@@ -191,6 +191,7 @@ static void forget_process(struct unpack_target *target)
     profile_unref(target->profile);
     target->tops = NULL;
     target->profile = NULL;
+    target->fresh = NULL;
 }
 
 void unpack_target_restart(struct unpack_target *target)
@@ -547,6 +548,7 @@ bool unpack_target_read_profile(struct unpack_target *target, struct msgpack_cur
     profile->partial = partial != 0;
     profile->partial_reason = profile->partial ? "it was partial when it was recorded" : NULL;
     profile->scaled = true;
+    profile->largest_only = true;
     for (size_t i = 0; i < count; i++) {
         struct past_site *past = &target->sites[sites[i] - 1];
         if (!apply_changes(&changes, past->words, SITE_WORDS)) {
@@ -564,7 +566,7 @@ bool unpack_target_read_profile(struct unpack_target *target, struct msgpack_cur
     }
     profile_unref(target->profile);
     target->profile = profile_seal_past(profile);
-    target->profile_is_new = true;
+    target->fresh = profile;
     return true;
 }
 
@@ -625,6 +627,20 @@ const struct tops *unpack_target_tops(const struct unpack_target *target)
     return target->tops;
 }
 
+/* Those of all sites: the entries are but the largest. */
+static void set_totals(struct profile *profile, const struct snapshot_values *values)
+{
+    struct profile_totals *totals = &profile->totals;
+    if (SNAPSHOT_HAS(values, profile_alloc_objects))
+        totals->alloc_objects = (int64_t)values->profile_alloc_objects;
+    if (SNAPSHOT_HAS(values, profile_alloc_bytes))
+        totals->alloc_bytes = (int64_t)values->profile_alloc_bytes;
+    if (SNAPSHOT_HAS(values, profile_inuse_objects))
+        totals->inuse_objects = (int64_t)values->profile_inuse_objects;
+    if (SNAPSHOT_HAS(values, profile_inuse_bytes))
+        totals->inuse_bytes = (int64_t)values->profile_inuse_bytes;
+}
+
 void unpack_target_take(struct unpack_target *target, const struct snapshot *snapshot,
                         struct history_row *row)
 {
@@ -633,6 +649,8 @@ void unpack_target_take(struct unpack_target *target, const struct snapshot *sna
     row->info = target->info;
     row->snapshot = snapshot;
     row->profile = target->row[COLUMN_PROFILE] != 0 ? target->profile : NULL;
-    row->profile_is_new = target->profile_is_new && row->profile != NULL;
-    target->profile_is_new = false;
+    row->profile_is_new = target->fresh != NULL && row->profile != NULL;
+    if (target->fresh != NULL)
+        set_totals(target->fresh, &snapshot->values);
+    target->fresh = NULL;
 }
