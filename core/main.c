@@ -26,14 +26,13 @@
 #include "core/store/journal.h"
 #include "core/store/site_tagger.h"
 #include "http/server.h"
+#include "lua/cli_replay.h"
 #include "lua/cli_test.h"
-#include "lua/config_file.h"
+#include "lua/config_load.h"
 #include "lua/engine.h"
 #include "lua/tagger.h"
 
 enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 120 };
-
-static const char default_rules_dir[] = "rules"; /* as in the table of options */
 
 struct flags {
     const char *config_path; /* NULL: defaults */
@@ -70,6 +69,7 @@ static const char usage_text[] =
     "       goprofd heap --core FILE [EXE] [-o FILE]   the same from a core file; EXE is what wrote it\n"
     "       goprofd goroutine PID [-o FILE] [-debug N] its goroutines; also block, mutex, threadcreate\n"
     "       goprofd test PATH...                       run the tests of rules, in files and folders\n"
+    "       goprofd replay FILE|FOLDER [-c FILE]       what the rules would have said of recorded history, and when\n"
     "\n"
     "signals: SIGHUP reloads config and rules, SIGUSR1 captures profiles now, SIGTERM stops\n"
     "options (also in config.lua, or as environment GOPROF_KEY):\n";
@@ -116,36 +116,11 @@ static int usage_error(const char *argument)
     return EXIT_USAGE;
 }
 
-/* Left at its default, rules_dir means the folder beside the daemon's working directory, or, where
- * there is none, the rules that were installed with the program. */
-static void find_rules(struct config *config)
-{
-    const bool by_default = strcmp(config->rules_dir, default_rules_dir) == 0;
-    if (by_default && access(config->rules_dir, F_OK) == -1 && errno == ENOENT)
-        config->rules_dir = GOPROFD_RULES_DIR;
-}
-
-/* Defaults, file, environment, flags, then validation; problems go to stderr. */
+/* Problems go to [problems]. */
 static struct config *load_config(const struct flags *flags, struct buffer *problems)
 {
-    struct config *config = config_new();
-    if (config == NULL) {
-        buffer_append_string(problems, "no memory for the config\n");
-        return NULL;
-    }
-    size_t found = 0;
-    if (flags->config_path != NULL)
-        found += config_file_load(flags->config_path, config, problems);
-    found += config_apply_environment(config, environ, problems);
-    found += config_apply_environment(config, flags->options, problems);
-    if (found == 0)
-        found += config_validate(config, problems);
-    if (found == 0) {
-        find_rules(config);
-        return config;
-    }
-    config_free(config);
-    return NULL;
+    return config_load(
+        &(struct config_sources){.path = flags->config_path, .options = flags->options}, problems);
 }
 
 static void print_problems(struct buffer *problems)
@@ -593,6 +568,7 @@ int main(int argc, char **argv)
         {"mutex", cli_stacks},
         {"threadcreate", cli_stacks},
         {"test", cli_test},
+        {"replay", cli_replay},
     };
     if (argc > 1) {
         for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
