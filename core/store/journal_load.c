@@ -25,23 +25,6 @@ struct load {
     uint64_t before_boot;
 };
 
-/* The snapshot with the monotonic time that [age_ns] ago was; NULL without memory. */
-static const struct snapshot *rebase(const struct load *load, const struct snapshot *snapshot,
-                                     uint64_t age_ns)
-{
-    struct snapshot *copy =
-        snapshot_begin(snapshot->realtime_ns, load->now_monotonic_ns - age_ns);
-    if (copy == NULL)
-        return NULL;
-    copy->sequence = snapshot->sequence;
-    copy->generation = snapshot->generation;
-    copy->partial = snapshot->partial;
-    copy->partial_reason = snapshot->partial_reason;
-    copy->tops = snapshot->tops != NULL ? tops_ref(snapshot->tops) : NULL;
-    copy->values = snapshot->values;
-    return snapshot_seal(copy);
-}
-
 static void load_row(struct load *load, const struct history_row *row)
 {
     struct journal *journal = load->journal;
@@ -62,7 +45,7 @@ static void load_row(struct load *load, const struct history_row *row)
     if (same_boot)
         kept = snapshot_ref(snapshot);
     else if (age_ns < load->now_monotonic_ns)
-        kept = rebase(load, snapshot, age_ns);
+        kept = snapshot_at(snapshot, load->now_monotonic_ns - age_ns);
     else
         load->before_boot++;
     load->loaded += kept != NULL;

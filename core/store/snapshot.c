@@ -39,6 +39,20 @@ static struct snapshot *counted(const struct snapshot *snapshot)
     return (struct snapshot *)(uintptr_t)snapshot;
 }
 
+const struct snapshot *snapshot_at(const struct snapshot *snapshot, uint64_t monotonic_ns)
+{
+    struct snapshot *copy = snapshot_begin(snapshot->realtime_ns, monotonic_ns);
+    if (copy == NULL)
+        return NULL;
+    copy->sequence = snapshot->sequence;
+    copy->generation = snapshot->generation;
+    copy->partial = snapshot->partial;
+    copy->partial_reason = snapshot->partial_reason;
+    copy->tops = snapshot->tops != NULL ? tops_ref(snapshot->tops) : NULL;
+    copy->values = snapshot->values;
+    return snapshot_seal(copy);
+}
+
 const struct snapshot *snapshot_ref(const struct snapshot *snapshot)
 {
     atomic_fetch_add_explicit(&counted(snapshot)->refs_, 1, memory_order_relaxed);

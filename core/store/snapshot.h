@@ -41,6 +41,10 @@ const struct snapshot *snapshot_seal(struct snapshot *building); /* the caller o
 const struct snapshot *snapshot_ref(const struct snapshot *snapshot);
 void snapshot_unref(const struct snapshot *snapshot); /* NULL is allowed */
 
+/* A copy of [snapshot], for another clock: with this monotonic time.  Its heap_classes are left out.  One hold for the
+ * caller; NULL without memory. */
+const struct snapshot *snapshot_at(const struct snapshot *snapshot, uint64_t monotonic_ns);
+
 /* Memory that dropping [snapshot] would give back: itself, and its tops if it is their only holder. */
 size_t snapshot_bytes(const struct snapshot *snapshot);
 
