@@ -11,6 +11,7 @@
 #include "core/store/fields.h"
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
+#include "lua/group_growth.h"
 #include "lua/site_growth.h"
 #include "lua/site_match.h"
 
@@ -41,6 +42,7 @@ struct history {
     double *columns[SNAPSHOT_FIELD_COUNT]; /* NULL: nobody asked */
     const struct snapshot *newest;         /* a hold */
     struct site_growth *growth;
+    struct group_growth *groups; /* NULL: `growth` knows them */
     struct site_match *match;
     struct cached_trend cached[TREND_CACHE_SLOTS];
 };
@@ -75,6 +77,7 @@ void history_free(struct history *history)
     free(history->sequence);
     free(history->target_id);
     site_growth_free(history->growth);
+    group_growth_free(history->groups);
     site_match_free(history->match);
     free(history);
 }
@@ -89,6 +92,17 @@ const struct site_growth *history_growth(const struct history *history)
     return history->growth;
 }
 
+bool history_follow_tops(struct history *history)
+{
+    history->groups = group_growth_new();
+    return history->groups != NULL;
+}
+
+const struct site_growth *history_group_growth(const struct history *history)
+{
+    return history->groups != NULL ? group_growth_sites(history->groups) : history->growth;
+}
+
 struct site_match *history_match(struct history *history)
 {
     return history->match;
@@ -100,6 +114,7 @@ size_t history_bytes(const struct history *history)
     for (size_t i = 0; i < SNAPSHOT_FIELD_COUNT; i++)
         columns += history->columns[i] != NULL;
     return sizeof(*history) + columns * history->capacity * sizeof(uint64_t) +
+           (history->groups != NULL ? group_growth_bytes(history->groups) : 0) +
            site_growth_bytes(history->growth) + site_match_bytes(history->match);
 }
 
@@ -348,8 +363,11 @@ bool history_advance(struct history *history, struct board *board, const struct 
     history->beat++;
     *fresh = true;
     const uint64_t since_ns = history_since_ns(history, (double)history->horizon_ns / 1e9);
-    if (view->profile != NULL && !site_growth_add(history->growth, view->profile,
-                                                  view->snapshot->monotonic_ns, since_ns))
+    const uint64_t now_ns = view->snapshot->monotonic_ns;
+    if ((view->profile != NULL &&
+         !site_growth_add(history->growth, view->profile, now_ns, since_ns)) ||
+        (history->groups != NULL &&
+         !group_growth_add(history->groups, view->snapshot, since_ns)))
         return error_set(err, ERROR_NO_MEMORY, "no memory for the site growth of %s",
                          view->info->facts.id);
     return true;

@@ -49,6 +49,10 @@ struct history_window {
 struct history *history_new(size_t capacity_snapshots, uint64_t horizon_ns);
 void history_free(struct history *history); /* NULL is allowed */
 
+/* For recorded history, before the first advance: growth of groups goes by the top lists of snapshots, since profiles
+ * are few there.  False without memory. */
+bool history_follow_tops(struct history *history) GOPROFD_MUST_CHECK;
+
 /* Takes in what is new in [view]; beats that were missed come from [board], which must outlive the
  * history.  *[fresh] tells whether there is a snapshot that was not seen before.  A new generation
  * of the target forgets the one before. */
@@ -57,6 +61,8 @@ bool history_advance(struct history *history, struct board *board, const struct 
 
 size_t history_count(const struct history *history); /* snapshots */
 const struct site_growth *history_growth(const struct history *history);
+/* What site_growth_of_group() is to be asked of. */
+const struct site_growth *history_group_growth(const struct history *history);
 struct site_match *history_match(struct history *history);
 size_t history_bytes(const struct history *history);
 

@@ -2,7 +2,7 @@
  *
  *   page --> history per target --> rule x target --> ledger --> findings, report
  *
- * engine.c runs it on the rule thread; tests (and later a replay) drive it beat by beat. */
+ * engine.c runs it on the rule thread; tests and replay.c drive it beat by beat. */
 #ifndef GOPROFD_LUA_JUDGE_H
 #define GOPROFD_LUA_JUDGE_H
 
@@ -26,7 +26,9 @@ struct judge_wiring {
     /* Asks for a capture; may be NULL.  The request lives only during the call. */
     void (*request_capture)(void *context, const struct capture_request *request);
     void *context;
-    bool quiet; /* a test or a replay: nothing is logged */
+    bool quiet;    /* a test or a replay: nothing is logged */
+    bool recorded; /* a replay: pages come from recorded history, as fast as they can be judged; nobody asks how rules are
+                    * doing, and rules that fail may take as long as they want */
 };
 
 struct judge *judge_new(const struct judge_wiring *wiring); /* NULL without memory */
@@ -58,6 +60,9 @@ bool judge_explain(const struct judge *judge, const char *rule, const char *targ
 void judge_write_alerts(const struct judge *judge, struct buffer *out);
 bool judge_restore_alerts(struct judge *judge, const char *text, size_t length,
                           uint64_t now_realtime_ns, struct error *err) GOPROFD_MUST_CHECK;
+
+/* Puts how the rules are doing on the board; each beat does, unless the judge's history is recorded. */
+void judge_publish_report(struct judge *judge);
 
 /* Judges what is new in [page] and publishes findings and report on the board. */
 void judge_beat(struct judge *judge, const struct board_page *page);

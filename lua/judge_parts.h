@@ -109,7 +109,6 @@ void judge_pair(struct judge *judge, size_t index, struct watched *watched,
 
 /* ---- judge_report.c ---- */
 
-void judge_publish_report(struct judge *judge);
 enum rule_state judge_rule_state(const struct judge *judge, size_t index);
 
 #endif

@@ -75,7 +75,8 @@ struct watched *judge_watch(struct judge *judge, const char *id)
         .history = history_new((size_t)judge->config->max_history_samples,
                                window_ns > HORIZON_MIN_NS ? window_ns : HORIZON_MIN_NS),
     };
-    if (fresh.id == NULL || fresh.pairs == NULL || fresh.history == NULL) {
+    if (fresh.id == NULL || fresh.pairs == NULL || fresh.history == NULL ||
+        (judge->wiring.recorded && !history_follow_tops(fresh.history))) {
         judge_release_watched(judge, &fresh);
         return NULL;
     }

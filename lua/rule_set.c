@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 
 #include "core/base/buffer.h"
 #include "core/base/config.h"
@@ -190,6 +191,19 @@ void rule_set_free(struct rule_set *set)
         rule_free(set->rules[i]);
     free(set->rules);
     free(set);
+}
+
+size_t rule_set_keep(struct rule_set *set, const char *glob)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (fnmatch(glob, rule_name(set->rules[i]), 0) == 0)
+            set->rules[kept++] = set->rules[i];
+        else
+            rule_free(set->rules[i]);
+    }
+    set->count = kept;
+    return kept;
 }
 
 struct rule *rule_set_find(const struct rule_set *set, const char *name)

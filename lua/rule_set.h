@@ -27,6 +27,9 @@ struct rule_set *rule_set_load(const struct config *config, bool run_tests,
 struct rule_set *rule_set_of(struct rule *rule);
 void rule_set_free(struct rule_set *set); /* NULL is allowed */
 
+/* Frees the rules whose name [glob] does not match; returns how many are left. */
+size_t rule_set_keep(struct rule_set *set, const char *glob);
+
 struct rule *rule_set_find(const struct rule_set *set, const char *name); /* or NULL */
 
 #endif

@@ -257,13 +257,20 @@ static void fill_column(struct site_growth *growth, const struct profile *profil
     growth->times_ns[column] = now_ns;
     growth->totals[SITE_INUSE_BYTES][column] = profile->totals.inuse_bytes;
     growth->totals[SITE_ALLOC_BYTES][column] = profile->totals.alloc_bytes;
-    /* A site that the profile no longer lists holds nothing. */
-    for (size_t i = 0; i < growth->row_count; i++)
-        growth->rows[i].values[0][column] = growth->rows[i].values[1][column] = 0;
+    /* A site that the profile no longer lists holds nothing; of one that lists but the largest that cannot be
+     * said: it stays at what was known of it. */
+    for (size_t i = 0; i < growth->row_count; i++) {
+        for (size_t m = 0; m < 2; m++) {
+            int64_t *values = growth->rows[i].values[m];
+            values[column] = profile->largest_only && column > 0 ? values[column - 1] : 0;
+        }
+    }
     for (size_t i = 0; i < profile->entry_count; i++) {
         struct row *row = find_row(growth, profile->entries[i].site->id);
         if (row == NULL)
             continue;
+        if (profile->largest_only) /* lists each once */
+            row->values[SITE_INUSE_BYTES][column] = row->values[SITE_ALLOC_BYTES][column] = 0;
         row->values[SITE_INUSE_BYTES][column] += profile->entries[i].inuse_bytes;
         row->values[SITE_ALLOC_BYTES][column] += profile->entries[i].alloc_bytes;
     }

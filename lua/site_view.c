@@ -255,8 +255,8 @@ static int target_growth(lua_State *L)
         (void)lua_getfield(L, 2, "tag");
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
             return luaL_argerror(L, 2, "an entry with site_id, or with type_name and tag");
-        count = site_growth_of_group(growth, lua_tostring(L, -2), lua_tostring(L, -1), since_ns,
-                                     points);
+        count = site_growth_of_group(history_group_growth(seen->history), lua_tostring(L, -2),
+                                     lua_tostring(L, -1), since_ns, points);
     }
     const bool known = series_compute(points, count, &series);
     note(L, TRACE_GROWTH, window_s, known ? series.trend.per_second : (double)NAN);

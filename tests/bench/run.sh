@@ -137,3 +137,35 @@ echo "(h) answering, against a bare libh2o handler that replies the same bytes (
 start_target answered sites_target
 "$build/tests/bench/bench_http" "$build/goprofd" "$root/rules" "$pid" $rounds 3
 stop_target
+
+# rate COMMAND...: snapshots a second of the recording, whole process, median of three.
+rate() {
+    for _ in 1 2 3; do
+        before=$(date +%s%N)
+        "$@" >"$scratch/out" 2>&1
+        after=$(date +%s%N)
+        echo $((rows * 1000000000 / (after - before)))
+    done | sort -n | sed -n 2p
+}
+
+echo
+echo "(i) replaying recorded history, to be 10,000 snapshots a second, against only reading it"
+start_target recorded sites_target -sites 200
+"$build/goprofd" --sampling-interval-ms=10 --history-dir="$scratch/history" --history-flush-sec=0 \
+    --rules-dir="$root/rules" --metrics-listen-addr=127.0.0.1:0 >"$scratch/recorder" 2>&1 &
+recorder=$!
+target_pids="$target_pids $recorder"
+sleep $((seconds / 2))
+kill "$recorder"
+wait "$recorder" || true
+target_pids=$pid
+stop_target
+rows=$("$build/goprofd" decode "$scratch/history" | wc -l)
+echo "  $rows snapshots: $(du -sb "$scratch/history" | cut -f1) bytes"
+printf 'return { rules_dir = "%s" }\n' "$root/rules" >"$scratch/replay.lua"
+read_rate=$(rate "$build/goprofd" decode "$scratch/history")
+echo "  goprofd decode, as JSON                          $read_rate a second"
+for rules in heap_high retention 'heap_*' '*'; do
+    replay_rate=$(rate "$build/goprofd" replay "$scratch/history" -c "$scratch/replay.lua" --rule "$rules")
+    printf '  goprofd replay --rule %-26s %s a second, %d %% of it\n' "'$rules'" "$replay_rate" $((replay_rate * 100 / read_rate))
+done
