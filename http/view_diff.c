@@ -51,7 +51,7 @@ static bool add_stack(struct arena *arena, struct node *root, const struct site 
     root->value += value;
     root->delta += delta;
     for (uint32_t i = site->frame_count; i > 0 && node != NULL; i--) {
-        node = child_of(arena, node, site->frames[i - 1].function);
+        node = child_of(arena, node, site->frames[i - 1]->function);
         if (node != NULL) {
             node->value += value;
             node->delta += delta;
@@ -199,7 +199,7 @@ static bool add_rows(struct rows *rows, const struct profile_entry *entry, bool 
 {
     const struct site *site = entry->site;
     for (uint32_t i = 0; i < site->frame_count; i++) {
-        struct row *row = row_of(rows, &site->frames[i]);
+        struct row *row = row_of(rows, site->frames[i]);
         if (row == NULL)
             return false;
         if (i == 0 && is_diff)

@@ -242,11 +242,11 @@ static bool stack_matches(lua_State *L, const struct site_pattern *pattern, cons
     if (!all_frames)
         return text_matches(L, pattern, site->blame->function);
     for (uint32_t i = 0; i < site->runtime_frame_count; i++) {
-        if (text_matches(L, pattern, site->runtime_frames[i].function))
+        if (text_matches(L, pattern, site->runtime_frames[i]->function))
             return true;
     }
     for (uint32_t i = 0; i < site->frame_count; i++) {
-        if (text_matches(L, pattern, site->frames[i].function))
+        if (text_matches(L, pattern, site->frames[i]->function))
             return true;
     }
     return false;

@@ -86,7 +86,7 @@ static bool load(struct tagger *tagger, struct error *err)
 /* ---- a call ---- */
 
 struct tag_call {
-    const struct frame *frames;
+    const struct frame *const *frames;
     size_t count;
     char *tag;
     bool has_tag;
@@ -124,7 +124,7 @@ static int tag_protected(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
-        push_frame(L, &call->frames[i]);
+        push_frame(L, call->frames[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_call(L, 1, 1);
@@ -164,7 +164,7 @@ static bool fail(struct tagger *tagger, const struct frame *leaf, const char *re
     return false;
 }
 
-static bool tag_stack(void *context, const struct frame *frames, size_t frame_count,
+static bool tag_stack(void *context, const struct frame *const *frames, size_t frame_count,
                       char tag[TAG_ROOM])
 {
     struct tagger *tagger = context;
@@ -172,13 +172,13 @@ static bool tag_stack(void *context, const struct frame *frames, size_t frame_co
     struct error err;
     refill(tagger, clock_monotonic_ns());
     if (tagger->allowance_ns < call_limits.cpu_ns)
-        return fail(tagger, &frames[0],
+        return fail(tagger, frames[0],
                     "it has used up its time: 2 s at once, then a twentieth of the time that passes");
     const uint64_t before_ns = clock_thread_cpu_ns();
     const bool ok = budget_call(tagger->L, tag_protected, &call, &err);
     const uint64_t used_ns = clock_thread_cpu_ns() - before_ns;
     tagger->allowance_ns -= used_ns < tagger->allowance_ns ? used_ns : tagger->allowance_ns;
-    return ok ? call.has_tag : fail(tagger, &frames[0], err.message);
+    return ok ? call.has_tag : fail(tagger, frames[0], err.message);
 }
 
 /* ---- life ---- */

@@ -321,19 +321,21 @@ static bool hide_shapes(char *name)
 
 bool alloc_types_find(struct alloc_types *types, const char *function,
                       const struct alloc_frame *frames, size_t count, uint64_t object_bytes,
-                      char name[ALLOC_TYPE_NAME_BYTES])
+                      char name[ALLOC_TYPE_NAME_BYTES], bool *callers_matter)
 {
     const struct allocator *allocator = find_allocator(function);
     struct go_type type;
     uint64_t address;
 
-    if (allocator == NULL)
+    *callers_matter = false;
+    if (allocator == NULL || count == 0)
         return false;
     const unsigned argument =
         types->source.minor <= 19 ? allocator->argument_19 : allocator->argument;
-    if (count == 0 ||
-        !address_of(types, frames, count, call_values_find(types->values, &frames[0], argument), &address) ||
-        !read_type(types, address, &type))
+    const struct call_value value = call_values_find(types->values, &frames[0], argument);
+    /* Parameters, and in Go 1.19 shapes, are what the callers make of them. */
+    *callers_matter = types->source.minor <= 19 || value.kind == CALL_VALUE_PARAMETER;
+    if (!address_of(types, frames, count, value, &address) || !read_type(types, address, &type))
         return false;
     replace_shapes(types, frames, count, address, &type);
     if (!is_possible(&type, allocator->form, object_bytes) || !hide_shapes(type.name))

@@ -42,9 +42,10 @@ void alloc_types_free(struct alloc_types *types); /* NULL is allowed */
 bool alloc_types_knows(const char *function);
 
 /* The type that [function] allocated, called from frames[0] at its return_pc; frames[1] called frames[0]
- * and so on.  [object_bytes] must fit what is found; 0: of any size.  False: unknown. */
+ * and so on.  [object_bytes] must fit what is found; 0: of any size.  False: unknown.  [*callers_matter] says
+ * whether other callers of frames[0] could have given another answer. */
 bool alloc_types_find(struct alloc_types *types, const char *function,
                       const struct alloc_frame *frames, size_t count, uint64_t object_bytes,
-                      char name[ALLOC_TYPE_NAME_BYTES]);
+                      char name[ALLOC_TYPE_NAME_BYTES], bool *callers_matter);
 
 #endif

@@ -100,6 +100,7 @@ static void find(const uint8_t *head, const struct elf_file *elf, struct memory 
     struct alloc_types *found = alloc_types_new(&source);
     struct alloc_frame frames[FRAMES];
     char name[ALLOC_TYPE_NAME_BYTES];
+    bool callers_matter;
 
     for (uint64_t i = 0; i < FRAMES; i++)
         frames[i] = (struct alloc_frame){
@@ -107,7 +108,7 @@ static void find(const uint8_t *head, const struct elf_file *elf, struct memory 
             .entry = IMAGE_ADDRESS + i * head[4]};
     for (size_t i = 0; found != NULL && i < 2; i++) /* the second time from what is kept */
         if (alloc_types_find(found, functions[head[1] % (sizeof(functions) / sizeof(functions[0]))],
-                             frames, FRAMES, i == 0 ? 0 : 48, name))
+                             frames, FRAMES, i == 0 ? 0 : 48, name, &callers_matter))
             judge(name, sizeof(name));
     alloc_types_free(found);
 }

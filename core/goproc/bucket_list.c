@@ -19,11 +19,13 @@ enum {
     HEADER_OBJECT_BYTES = 32,
     HEADER_NSTK = 40,
     TYPE_MEMORY = 1,
-    WINDOW_BYTES = 64 << 10,
+    WINDOW_BYTES = 16 << 10,
+    WINDOW_TAIL_BYTES = 1 << 10, /* into the next one: a bucket that begins in one is mostly in it */
     WINDOWS = 16,
     RANGE_GAP_BYTES = 1 << 10,
     RANGE_MAX_BYTES = 64 << 10, /* so that ranges fill a batch's buffer well */
     BATCH_RANGES = 1024,
+    MANY = 64 << 10, /* elements of an array: larger ones grow by less */
 };
 #define OBJECT_BYTES_MAX (UINT64_C(1) << 48)
 
@@ -48,6 +50,7 @@ struct batch {
 
 struct window {
     uint64_t base;
+    uint64_t used; /* when: the one that was not for longest makes room */
     size_t valid_bytes; /* readable from the base on */
     bool loaded;
     unsigned char *bytes;
@@ -68,6 +71,8 @@ struct bucket_list {
     bool walking;
     bool full;
     struct window windows[WINDOWS];
+    struct window *window; /* the one used last, or NULL */
+    uint64_t uses;
     /* the plan */
     struct bucket_place *places; /* by address */
     size_t place_capacity;
@@ -96,6 +101,7 @@ static void forget_windows(struct bucket_list *list)
     for (size_t i = 0; i < WINDOWS; i++)
         free(list->windows[i].bytes);
     memset(list->windows, 0, sizeof(list->windows));
+    list->window = NULL;
 }
 
 void bucket_list_free(struct bucket_list *list)
@@ -140,7 +146,7 @@ static void *grown(void *array, size_t *capacity, size_t wanted, size_t element_
 {
     if (wanted <= *capacity)
         return array;
-    size_t larger = wanted + wanted / 4 + 64;
+    size_t larger = wanted + (wanted < MANY ? wanted : wanted / 4) + 64;
     void *moved = realloc(array, larger * element_bytes);
     if (moved != NULL)
         *capacity = larger;
@@ -149,19 +155,40 @@ static void *grown(void *array, size_t *capacity, size_t wanted, size_t element_
 
 /* Windows. */
 
+/* Each P of the target takes its buckets from a chunk of its own, so several places are walked in turns. */
+static struct window *choose_window(struct bucket_list *list, uint64_t base)
+{
+    struct window *oldest = &list->windows[0];
+
+    for (size_t i = 0; i < WINDOWS; i++) {
+        struct window *window = &list->windows[i];
+        if (!window->loaded || window->base == base)
+            return window;
+        if (window->used < oldest->used)
+            oldest = window;
+    }
+    return oldest;
+}
+
 static const struct window *window_at(struct bucket_list *list, uint64_t base)
 {
-    struct window *window = &list->windows[(base / WINDOW_BYTES) % WINDOWS];
+    struct window *window = list->window;
 
+    if (window == NULL || window->base != base)
+        window = choose_window(list, base);
+    list->window = window;
+    window->used = ++list->uses;
     if (window->loaded && window->base == base)
         return window;
     if (window->bytes == NULL)
-        window->bytes = malloc(WINDOW_BYTES);
-    if (window->bytes == NULL)
+        window->bytes = malloc(WINDOW_BYTES + WINDOW_TAIL_BYTES);
+    if (window->bytes == NULL) {
+        list->window = NULL;
         return NULL;
+    }
     window->base = base;
-    window->valid_bytes =
-        memory_read_some(list->memory, base, window->bytes, WINDOW_BYTES, NULL);
+    window->valid_bytes = memory_read_some(list->memory, base, window->bytes,
+                                           WINDOW_BYTES + WINDOW_TAIL_BYTES, NULL);
     window->loaded = true;
     return window;
 }
@@ -172,7 +199,7 @@ static bool read_near(struct bucket_list *list, uint64_t address, void *into, si
     uint64_t base = address - address % WINDOW_BYTES;
     size_t within = (size_t)(address % WINDOW_BYTES);
 
-    if (length <= WINDOW_BYTES - within) {
+    if (length <= WINDOW_BYTES + WINDOW_TAIL_BYTES - within) {
         const struct window *window = window_at(list, base);
         if (window != NULL && within + length <= window->valid_bytes) {
             memcpy(into, window->bytes + within, length);
@@ -199,7 +226,7 @@ static bool learn_bucket(struct bucket_list *list, uint64_t address, uint64_t *n
     unsigned char header[HEADER_BYTES];
     uint64_t pcs[CALL_STACK_PCS_MAX];
 
-    if (address % 8 != 0 || address > UINT64_MAX - WINDOW_BYTES)
+    if (address % 8 != 0 || address > UINT64_MAX - 2 * WINDOW_BYTES)
         return error_set(err, ERROR_CORRUPT, "0x%llx is not the address of a bucket",
                          (unsigned long long)address);
     if (!read_near(list, address, header, sizeof(header), err))
@@ -290,6 +317,16 @@ static int compare_places(const void *a, const void *b, void *context)
     return x < y ? -1 : x > y;
 }
 
+static void sort_places(struct bucket_place *places, size_t count, const struct bucket *buckets)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (buckets[places[i - 1].index].record_address > buckets[places[i].index].record_address) {
+            qsort_r(places, count, sizeof(*places), compare_places, (void *)(uintptr_t)buckets);
+            return;
+        }
+    }
+}
+
 /* Puts the new buckets among the old ones, by address. */
 static bool merge_places(struct bucket_list *list, struct error *err)
 {
@@ -305,11 +342,13 @@ static bool merge_places(struct bucket_list *list, struct error *err)
                          list->count);
     }
     list->places = moved;
-    for (size_t i = 0; i < fresh_count; i++)
-        fresh[i] = (struct bucket_place){.index = (uint32_t)(list->indexed + i),
-                                         .object_bytes =
-                                             list->buckets[list->indexed + i].object_bytes};
-    qsort_r(fresh, fresh_count, sizeof(*fresh), compare_places, list->buckets);
+    for (size_t i = 0; i < fresh_count; i++) {
+        const size_t index = list->count - 1 - i;
+        fresh[i] = (struct bucket_place){.index = (uint32_t)index,
+                                         .object_bytes = list->buckets[index].object_bytes};
+    }
+    /* The list begins with the newest bucket: backwards it is in order, but for the changes of chunks. */
+    sort_places(fresh, fresh_count, list->buckets);
     /* Merge from the end, so that nothing is overwritten before it was moved. */
     size_t old = list->indexed, to = list->count;
     while (fresh_count > 0) {

@@ -62,8 +62,7 @@ struct buckets {
     struct bucket_list *list;
     struct profile_raw *values; /* as last published, one per bucket */
     struct profile_raw *fresh;  /* of the pass being made, or that must agree with the one before */
-    size_t capacity;
-    size_t valued; /* buckets that have values[] */
+    size_t capacity; /* of both */
     unsigned char *buffer;
     /* what the last sealed profile stands on */
     const struct profile *last;
@@ -110,28 +109,32 @@ size_t buckets_count(const struct buckets *buckets)
     return bucket_list_count(buckets->list);
 }
 
+/* Room for [capacity] values, zeroed from [used] on. */
+static bool widen(struct profile_raw **values, size_t used, size_t capacity)
+{
+    /* Zeroed by the kernel, if nothing is to be kept. */
+    struct profile_raw *wider = used == 0 ? calloc(capacity, sizeof(*wider))
+                                          : realloc(*values, capacity * sizeof(*wider));
+    if (wider == NULL)
+        return false;
+    if (used == 0)
+        free(*values);
+    else
+        memset(wider + used, 0, (capacity - used) * sizeof(*wider));
+    *values = wider;
+    return true;
+}
+
 static bool reserve(struct buckets *buckets, struct error *err)
 {
     size_t count = bucket_list_count(buckets->list);
-    if (count > buckets->capacity) {
-        size_t capacity = count + count / 4 + 64;
-        struct profile_raw *values = realloc(buckets->values, capacity * sizeof(*values));
-        if (values != NULL)
-            buckets->values = values;
-        struct profile_raw *fresh = realloc(buckets->fresh, capacity * sizeof(*fresh));
-        if (fresh != NULL)
-            buckets->fresh = fresh;
-        if (values == NULL || fresh == NULL)
-            return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu sites", count);
-        buckets->capacity = capacity;
-    }
-    if (count > buckets->valued) {
-        memset(buckets->values + buckets->valued, 0,
-               (count - buckets->valued) * sizeof(*buckets->values));
-        memset(buckets->fresh + buckets->valued, 0,
-               (count - buckets->valued) * sizeof(*buckets->fresh));
-    }
-    buckets->valued = count;
+    if (count <= buckets->capacity)
+        return true;
+    size_t capacity = count + count / 4 + 64;
+    if (!widen(&buckets->values, buckets->capacity, capacity) ||
+        !widen(&buckets->fresh, buckets->capacity, capacity))
+        return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu sites", count);
+    buckets->capacity = capacity;
     return true;
 }
 
@@ -370,13 +373,14 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
 static void fill_entries(struct buckets *buckets, struct profile *profile, size_t count,
                          size_t kept)
 {
+    struct profile_scaler scaler;
+    profile_scaler_init(&scaler, profile->rate, buckets->from.layout->size_exact);
     for (size_t i = 0; i < count; i++) {
         if (i < kept && same_value(&buckets->values[i], &buckets->fresh[i]))
             continue;
         profile->entries[i].site = bucket_list_site(buckets->list, i);
-        profile_scale(&profile->entries[i], &buckets->fresh[i],
-                      bucket_list_object_bytes(buckets->list, i), profile->rate,
-                      buckets->from.layout->size_exact);
+        profile_scaler_scale(&scaler, &profile->entries[i], &buckets->fresh[i],
+                             bucket_list_object_bytes(buckets->list, i));
     }
     profile->entry_count = count;
 }
@@ -403,8 +407,9 @@ static bool build(struct buckets *buckets, const struct moment *moment, uint64_t
     profile->mappings = buckets->from.mappings;
     profile->mapping_count = buckets->from.mapping_count;
     fill_entries(buckets, profile, count, kept);
-    if (count > 0)
-        memcpy(buckets->values, buckets->fresh, count * sizeof(*buckets->values));
+    struct profile_raw *published = buckets->fresh;
+    buckets->fresh = buckets->values;
+    buckets->values = published;
     *sealed = profile_seal(profile);
     return true;
 }

@@ -1,7 +1,9 @@
 /* call_stacks.c - from the pcs of a bucket to the frames of a site.
  *
  * Called by buckets.c for each new bucket.  The same pcs recur in thousands of stacks, so what is
- * known of a pc is kept in a hash table; only misses go to the function tables. */
+ * known of a pc is kept; only misses go to the function tables, and sites share their frames.
+ *
+ *   pcs of a stack --slots--> numbers of known[] --> frames kept in the site table, one pointer each */
 #include "core/goproc/call_stacks.h"
 
 #include <stdlib.h>
@@ -19,7 +21,7 @@ _Static_assert((int)FRAMES_MAX < (int)SITE_FRAMES_MAX, "a site must hold the lon
 
 /* What is known of one return address. */
 struct known_pc {
-    uint64_t pc; /* 0: free slot */
+    uint64_t pc;
     const char *function;
     const char *file;
     uint64_t entry; /* 0: in no Go function */
@@ -28,8 +30,27 @@ struct known_pc {
     bool inlined;
     bool is_runtime; /* hidden at the top of a stack */
     bool is_goexit;
+    bool is_last_alone;     /* as the last of a stack it expands to nothing else */
+    bool allocator_tells;   /* and is told the type by who calls it */
     bool call_decoded;      /* the call before pc was looked at, and this is what it calls: */
     const char *allocator;  /* a function of the runtime, or NULL */
+    bool type_known; /* whoever calls, objects of type_bytes allocated here are of this type: */
+    uint64_t type_bytes;
+    const char *type_name; /* NULL: it cannot be told */
+    const struct frame *called; /* the allocator as a hidden frame; NULL: not made yet */
+    const struct frame *frame; /* in the site table, where it starts a Location; NULL: not made yet */
+};
+
+/* A frame in the site table that is part of the Location at another pc. */
+struct joined_frame {
+    uint64_t pc; /* 0: free slot */
+    uint64_t location;
+    const struct frame *frame;
+};
+
+struct pc_slot {
+    uint64_t pc;     /* of known[number]: looking for one touches nothing else */
+    uint32_t number; /* 0: free slot */
 };
 
 struct call_stacks {
@@ -42,13 +63,19 @@ struct call_stacks {
     struct alloc_types_source types_source;
     /* The rest is there while stacks are worked on, and given back by call_stacks_rest(). */
     struct alloc_types *types; /* NULL: types stay unknown */
-    struct known_pc *slots;
-    size_t slot_count; /* a power of two */
-    size_t used;
-    uint64_t *pcs; /* FRAMES_MAX of each of these */
+    struct pc_slot *slots;
+    size_t slot_count; /* a power of two, twice the room in known[] */
     struct known_pc *known;
-    struct frame *frames; /* one more for the allocator */
+    size_t known_count; /* known[0] is none */
+    struct joined_frame *joined;
+    size_t joined_slots; /* a power of two; 0: none yet */
+    size_t joined_count;
+    uint64_t *pcs; /* FRAMES_MAX of each of these: the stack at hand, */
+    uint32_t *numbers; /* its pcs in known[] */
+    size_t hidden_pcs; /* of them, the leading ones that pprof hides */
+    struct frame *frames;
     struct stack_place *places;
+    const struct frame **kept; /* one more for the allocator */
 };
 
 struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *sites,
@@ -75,35 +102,45 @@ void call_stacks_rest(struct call_stacks *stacks)
 {
     alloc_types_free(stacks->types);
     free(stacks->slots);
-    free(stacks->pcs);
     free(stacks->known);
+    free(stacks->joined);
+    free(stacks->pcs);
+    free(stacks->numbers);
     free(stacks->frames);
     free(stacks->places);
+    free(stacks->kept);
     stacks->types = NULL;
     stacks->slots = NULL;
-    stacks->slot_count = stacks->used = 0;
-    stacks->pcs = NULL;
     stacks->known = NULL;
+    stacks->joined = NULL;
+    stacks->slot_count = stacks->known_count = stacks->joined_slots = stacks->joined_count = 0;
+    stacks->pcs = NULL;
+    stacks->numbers = NULL;
     stacks->frames = NULL;
     stacks->places = NULL;
+    stacks->kept = NULL;
 }
 
 /* Makes sure that there is all that work on a stack needs. */
 static bool wake(struct call_stacks *stacks, struct error *err)
 {
-    if (stacks->slots != NULL)
+    if (stacks->slots != NULL && stacks->known_count + FRAMES_MAX < CALL_STACKS_CACHE_MAX)
         return true;
+    call_stacks_rest(stacks); /* where the cache is full it begins anew */
     stacks->pcs = malloc(FRAMES_MAX * sizeof(*stacks->pcs));
-    stacks->known = malloc(FRAMES_MAX * sizeof(*stacks->known));
-    stacks->frames = malloc((FRAMES_MAX + 1) * sizeof(*stacks->frames));
+    stacks->numbers = malloc(FRAMES_MAX * sizeof(*stacks->numbers));
+    stacks->frames = malloc(FRAMES_MAX * sizeof(*stacks->frames));
     stacks->places = malloc(FRAMES_MAX * sizeof(*stacks->places));
+    stacks->kept = malloc((FRAMES_MAX + 1) * sizeof(*stacks->kept));
     stacks->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*stacks->slots));
+    stacks->known = malloc(CACHE_FIRST_SLOTS / 2 * sizeof(*stacks->known));
     stacks->slot_count = CACHE_FIRST_SLOTS;
+    stacks->known_count = 1;
     if (stacks->decodes_types)
         stacks->types = alloc_types_new(&stacks->types_source);
-    if (stacks->pcs != NULL && stacks->known != NULL && stacks->frames != NULL &&
-        stacks->places != NULL && stacks->slots != NULL &&
-        (stacks->types != NULL || !stacks->decodes_types))
+    if (stacks->pcs != NULL && stacks->numbers != NULL && stacks->frames != NULL &&
+        stacks->places != NULL && stacks->kept != NULL && stacks->slots != NULL &&
+        stacks->known != NULL && (stacks->types != NULL || !stacks->decodes_types))
         return true;
     call_stacks_rest(stacks);
     return error_set(err, ERROR_NO_MEMORY, "no memory to look stacks up");
@@ -125,27 +162,29 @@ void call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_typ
 
 /* The cache of pcs. */
 
-static struct known_pc *slot_of(struct known_pc *slots, size_t slot_count, uint64_t pc)
+static struct pc_slot *slot_of(struct pc_slot *slots, size_t slot_count, uint64_t pc)
 {
     size_t at = (size_t)((pc * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (slot_count - 1);
-    while (slots[at].pc != 0 && slots[at].pc != pc)
+    while (slots[at].number != 0 && slots[at].pc != pc)
         at = (at + 1) & (slot_count - 1);
     return &slots[at];
 }
 
-/* Makes room for one more.  False: the cache stays as it is, which costs time and nothing else. */
-static bool cache_reserve(struct call_stacks *stacks)
+/* Makes room for one more. */
+static bool cache_reserve(struct call_stacks *stacks, struct error *err)
 {
-    if (stacks->used < stacks->slot_count / 2)
+    if (stacks->known_count < stacks->slot_count / 2)
         return true;
-    if (stacks->used >= CALL_STACKS_CACHE_MAX)
-        return false;
     size_t larger_count = stacks->slot_count * 2;
-    struct known_pc *larger = calloc(larger_count, sizeof(*larger));
+    struct known_pc *known = realloc(stacks->known, larger_count / 2 * sizeof(*known));
+    if (known != NULL)
+        stacks->known = known;
+    struct pc_slot *larger = known == NULL ? NULL : calloc(larger_count, sizeof(*larger));
     if (larger == NULL)
-        return false;
+        return error_set(err, ERROR_NO_MEMORY, "no memory for %zu return addresses",
+                         stacks->known_count);
     for (size_t i = 0; i < stacks->slot_count; i++)
-        if (stacks->slots[i].pc != 0)
+        if (stacks->slots[i].number != 0)
             *slot_of(larger, larger_count, stacks->slots[i].pc) = stacks->slots[i];
     free(stacks->slots);
     stacks->slots = larger;
@@ -192,21 +231,26 @@ static bool look_up(struct call_stacks *stacks, uint64_t pc, struct known_pc *kn
     return true;
 }
 
-static bool known_pc_of(struct call_stacks *stacks, uint64_t pc, struct known_pc *known,
-                        struct error *err)
+/* The number of [pc] in known[]; 0 after an error. */
+static uint32_t number_of(struct call_stacks *stacks, uint64_t pc, struct error *err)
 {
-    struct known_pc *slot = slot_of(stacks->slots, stacks->slot_count, pc);
-    if (slot->pc == pc && pc != 0) {
-        *known = *slot;
-        return true;
-    }
-    if (!look_up(stacks, pc, known, err))
-        return false;
-    if (pc != 0 && cache_reserve(stacks)) {
-        *slot_of(stacks->slots, stacks->slot_count, pc) = *known;
-        stacks->used++;
-    }
-    return true;
+    struct known_pc known;
+    const uint32_t number = slot_of(stacks->slots, stacks->slot_count, pc)->number;
+
+    if (number != 0)
+        return number;
+    if (!cache_reserve(stacks, err) || !look_up(stacks, pc, &known, err))
+        return 0;
+    const uint32_t fresh = (uint32_t)stacks->known_count++;
+    stacks->known[fresh] = known;
+    *slot_of(stacks->slots, stacks->slot_count, pc) = (struct pc_slot){pc, fresh};
+    return fresh;
+}
+
+/* What is known of the [at]th pc of the stack at hand. */
+static struct known_pc *known_at(const struct call_stacks *stacks, size_t at)
+{
+    return &stacks->known[stacks->numbers[at]];
 }
 
 /* The runtime function that the instruction before [pc] calls, or NULL.  Only a target that is the
@@ -224,52 +268,75 @@ static const char *decode_allocator(struct call_stacks *stacks, uint64_t pc)
     return site_table_string(stacks->sites, called.function.text, called.function.length);
 }
 
-static const char *allocator_before(struct call_stacks *stacks, uint64_t pc)
+static const char *allocator_before(struct call_stacks *stacks, struct known_pc *known)
 {
     if (stacks->code == NULL)
         return NULL;
-    struct known_pc *slot = slot_of(stacks->slots, stacks->slot_count, pc);
-    if (slot->pc != pc || pc == 0)
-        return decode_allocator(stacks, pc); /* the cache is full */
-    if (!slot->call_decoded) {
-        slot->allocator = decode_allocator(stacks, pc);
-        slot->call_decoded = true;
+    if (!known->call_decoded) {
+        known->allocator = decode_allocator(stacks, known->pc);
+        known->allocator_tells = known->allocator != NULL && alloc_types_knows(known->allocator);
+        known->call_decoded = true;
     }
-    return slot->allocator;
+    return known->allocator;
 }
 
 /* Types. */
 
-/* The first logical frame of the machine frame that known[at] belongs to. */
+/* The first logical frame of the machine frame that the [at]th belongs to. */
 static size_t machine_frame_start(const struct call_stacks *stacks, size_t at)
 {
-    while (at > 0 && stacks->known[at - 1].inlined &&
-           stacks->known[at - 1].entry == stacks->known[at].entry)
+    while (at > 0 && known_at(stacks, at - 1)->inlined &&
+           known_at(stacks, at - 1)->entry == known_at(stacks, at)->entry)
         at--;
     return at;
 }
 
-/* The machine frames from known[at] on, which starts one. */
+/* The machine frames from the [at]th on, which starts one. */
 static size_t machine_frames(const struct call_stacks *stacks, size_t at, size_t count,
                              struct alloc_frame frames[ALLOC_TYPE_CALLERS_MAX])
 {
     size_t found = 0;
 
     while (at < count && found < ALLOC_TYPE_CALLERS_MAX) {
-        frames[found++] = (struct alloc_frame){stacks->known[at].pc, stacks->known[at].entry};
-        while (at < count && stacks->known[at].inlined)
+        const struct known_pc *known = known_at(stacks, at);
+        frames[found++] = (struct alloc_frame){known->pc, known->entry};
+        while (at < count && known_at(stacks, at)->inlined)
             at++;
         at++;
     }
     return found;
 }
 
-/* What the outermost call of an allocating runtime function says that it allocates: [name], or NULL.  The
- * first [hidden] of known[0..count) are frames of the runtime. */
-static const char *allocated_type(struct call_stacks *stacks, size_t hidden, size_t count,
-                                  uint64_t object_bytes, char name[ALLOC_TYPE_NAME_BYTES])
+/* What the call of [called] by the [at]th of [count] frames says that it allocates; a string of the table, or
+ * NULL. */
+static const char *find_type(struct call_stacks *stacks, size_t at, size_t count,
+                             const char *called, uint64_t object_bytes)
 {
+    struct known_pc *known = known_at(stacks, at);
     struct alloc_frame frames[ALLOC_TYPE_CALLERS_MAX];
+    char name[ALLOC_TYPE_NAME_BYTES];
+    bool callers_matter;
+
+    if (known->type_known && known->type_bytes == object_bytes)
+        return known->type_name;
+    const char *found =
+        alloc_types_find(stacks->types, called, frames, machine_frames(stacks, at, count, frames),
+                         object_bytes, name, &callers_matter)
+            ? site_table_string(stacks->sites, name, strlen(name))
+            : NULL;
+    if (!callers_matter) {
+        known->type_known = true;
+        known->type_bytes = object_bytes;
+        known->type_name = found;
+    }
+    return found;
+}
+
+/* What the outermost call of an allocating runtime function says that it allocates, or NULL.  The first
+ * [hidden] of [count] frames are those of the runtime. */
+static const char *allocated_type(struct call_stacks *stacks, size_t hidden, size_t count,
+                                  uint64_t object_bytes)
+{
     size_t at = hidden < count ? hidden : count;
 
     if (stacks->types == NULL || count == 0)
@@ -278,12 +345,9 @@ static const char *allocated_type(struct call_stacks *stacks, size_t hidden, siz
         at--;
     for (;;) {
         at = machine_frame_start(stacks, at);
-        const char *called = allocator_before(stacks, stacks->known[at].pc);
-        if (called != NULL && alloc_types_knows(called))
-            return alloc_types_find(stacks->types, called, frames,
-                                    machine_frames(stacks, at, count, frames), object_bytes, name)
-                       ? name
-                       : NULL;
+        const char *called = allocator_before(stacks, known_at(stacks, at));
+        if (called != NULL && known_at(stacks, at)->allocator_tells)
+            return find_type(stacks, at, count, called, object_bytes);
         if (at == 0)
             return NULL;
         at--;
@@ -316,30 +380,137 @@ static bool joins_location(const struct call_stacks *stacks, const struct known_
                : strcmp(inner->function, outer->function) != 0;
 }
 
-/* Appends frames for known[from..to) to frames[count..] and returns the new count. */
-static size_t append_frames(struct call_stacks *stacks, size_t from, size_t to, size_t count)
+static struct frame frame_of(const struct known_pc *known, uint64_t location)
+{
+    return (struct frame){.function = known->function,
+                          .file = known->file,
+                          .address = location,
+                          .line = known->line,
+                          .start_line = known->start_line,
+                          .starts_location = location == known->pc};
+}
+
+/* Fills frames[] from the [count] pcs at hand; returns how many there are. */
+static size_t fill_frames(struct call_stacks *stacks, size_t count)
+{
+    const struct known_pc *previous = NULL; /* in the same Location so far */
+    size_t filled = 0;
+    uint64_t location = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct known_pc *known = known_at(stacks, i);
+        if (known->is_goexit) {
+            previous = NULL;
+            continue;
+        }
+        const bool starts = previous == NULL || !joins_location(stacks, previous, known);
+        if (starts)
+            location = known->pc;
+        stacks->frames[filled] = frame_of(known, location);
+        stacks->frames[filled++].starts_location = starts;
+        previous = known;
+    }
+    return filled;
+}
+
+/* Frames that sites share. */
+
+static struct joined_frame *joined_slot(struct joined_frame *joined, size_t slots, uint64_t pc,
+                                        uint64_t location)
+{
+    const uint64_t mixed =
+        (pc ^ location << 32 ^ location >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(mixed >> 32) & (slots - 1);
+    while (joined[at].pc != 0 && (joined[at].pc != pc || joined[at].location != location))
+        at = (at + 1) & (slots - 1);
+    return &joined[at];
+}
+
+static bool joined_reserve(struct call_stacks *stacks)
+{
+    enum { JOINED_FIRST = 64 };
+    if (stacks->joined_count < stacks->joined_slots / 2)
+        return true;
+    const size_t slots = stacks->joined_slots == 0 ? JOINED_FIRST : stacks->joined_slots * 2;
+    struct joined_frame *larger = calloc(slots, sizeof(*larger));
+    if (larger == NULL)
+        return false;
+    for (size_t i = 0; i < stacks->joined_slots; i++) {
+        const struct joined_frame *old = &stacks->joined[i];
+        if (old->pc != 0)
+            *joined_slot(larger, slots, old->pc, old->location) = *old;
+    }
+    free(stacks->joined);
+    stacks->joined = larger;
+    stacks->joined_slots = slots;
+    return true;
+}
+
+/* The frame of [known] within the Location at [location], which it does not start.  NULL without room. */
+static const struct frame *keep_joined(struct call_stacks *stacks, const struct known_pc *known,
+                                       uint64_t location)
+{
+    if (!joined_reserve(stacks))
+        return NULL;
+    struct joined_frame *slot =
+        joined_slot(stacks->joined, stacks->joined_slots, known->pc, location);
+    if (slot->pc != 0)
+        return slot->frame;
+    struct frame frame = frame_of(known, location);
+    frame.starts_location = false;
+    const struct frame *kept = site_table_frame(stacks->sites, &frame);
+    if (kept != NULL && known->pc != 0) {
+        *slot = (struct joined_frame){known->pc, location, kept};
+        stacks->joined_count++;
+    }
+    return kept;
+}
+
+static const struct frame *keep_start(struct call_stacks *stacks, struct known_pc *known)
+{
+    if (known->frame == NULL) {
+        const struct frame frame = frame_of(known, known->pc);
+        known->frame = site_table_frame(stacks->sites, &frame);
+    }
+    return known->frame;
+}
+
+/* Appends the frames of the pcs from [from] to [to] to kept[*count..].  False when the site table is full. */
+static bool keep_frames(struct call_stacks *stacks, size_t from, size_t to, size_t *count)
 {
     const struct known_pc *previous = NULL; /* in the same Location so far */
     uint64_t location = 0;
 
     for (size_t i = from; i < to; i++) {
-        const struct known_pc *known = &stacks->known[i];
+        struct known_pc *known = known_at(stacks, i);
         if (known->is_goexit) {
             previous = NULL;
             continue;
         }
-        bool starts = previous == NULL || !joins_location(stacks, previous, known);
-        if (starts)
+        const struct frame *kept;
+        if (previous == NULL || !joins_location(stacks, previous, known)) {
             location = known->pc;
-        stacks->frames[count++] = (struct frame){.function = known->function,
-                                                 .file = known->file,
-                                                 .address = location,
-                                                 .line = known->line,
-                                                 .start_line = known->start_line,
-                                                 .starts_location = starts};
+            kept = keep_start(stacks, known);
+        } else
+            kept = keep_joined(stacks, known, location);
+        if (kept == NULL)
+            return false;
+        stacks->kept[(*count)++] = kept;
         previous = known;
     }
-    return count;
+    return true;
+}
+
+/* The hidden frame of the allocating function that [leaf] called: it has no address.  NULL when the site table
+ * is full. */
+static const struct frame *keep_called(struct call_stacks *stacks, struct known_pc *leaf)
+{
+    if (leaf->called == NULL)
+        leaf->called = site_table_frame(
+            stacks->sites, &(struct frame){.function = leaf->allocator,
+                                           .file = "",
+                                           .starts_location = true});
+    return leaf->called;
 }
 
 /* Replaces the last pc by what it expands to. */
@@ -356,23 +527,34 @@ static size_t expand_last(struct call_stacks *stacks, size_t count)
     return count - 1 + expanded;
 }
 
-/* Looks up [pcs] and what the last of them was inlined into: stacks->pcs and known.  Returns how many, or
- * 0 after an error (with [count] > 0). */
-static size_t look_up_all(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
-                          struct error *err)
+/* Takes [pcs] as the stack at hand: all are looked up, and the last is replaced by what it expands to. */
+static bool take_stack(struct call_stacks *stacks, const uint64_t *pcs, size_t *count,
+                       struct error *err)
 {
-    if (count > CALL_STACK_PCS_MAX) {
-        error_set(err, ERROR_LIMIT, "a stack of %zu pcs, allowed are %d", count,
-                  CALL_STACK_PCS_MAX);
-        return 0;
-    }
-    memcpy(stacks->pcs, pcs, count * sizeof(pcs[0]));
-    if (count > 0)
-        count = expand_last(stacks, count);
-    for (size_t i = 0; i < count; i++)
-        if (!known_pc_of(stacks, stacks->pcs[i], &stacks->known[i], err))
-            return 0;
-    return count;
+    const size_t given = *count;
+
+    if (!wake(stacks, err))
+        return false;
+    if (given > CALL_STACK_PCS_MAX)
+        return error_set(err, ERROR_LIMIT, "a stack of %zu pcs, allowed are %d", given,
+                         CALL_STACK_PCS_MAX);
+    memcpy(stacks->pcs, pcs, given * sizeof(pcs[0]));
+    for (size_t i = 0; i < given; i++)
+        if ((stacks->numbers[i] = number_of(stacks, pcs[i], err)) == 0)
+            return false;
+    size_t hidden = 0;
+    while (hidden < given && known_at(stacks, hidden)->is_runtime)
+        hidden++;
+    stacks->hidden_pcs = hidden < given ? hidden : 0; /* the runtime's own allocation: all is shown */
+    if (given == 0 || known_at(stacks, given - 1)->is_last_alone)
+        return true;
+    *count = expand_last(stacks, given);
+    if (*count == given && stacks->pcs[given - 1] == pcs[given - 1])
+        known_at(stacks, given - 1)->is_last_alone = true;
+    for (size_t i = given - 1; i < *count; i++)
+        if ((stacks->numbers[i] = number_of(stacks, stacks->pcs[i], err)) == 0)
+            return false;
+    return true;
 }
 
 static struct stack_place place_of(const struct known_pc *known)
@@ -385,17 +567,14 @@ bool call_stacks_frames(struct call_stacks *stacks, const uint64_t *pcs, size_t 
                         const struct frame **frames, const struct stack_place **places,
                         size_t *frame_count, struct error *err)
 {
-    if (!wake(stacks, err))
-        return false;
-    const size_t logical = look_up_all(stacks, pcs, count, err);
     size_t placed = 0;
 
-    if (logical == 0 && count > 0)
+    if (!take_stack(stacks, pcs, &count, err))
         return false;
-    for (size_t i = 0; i < logical; i++)
-        if (!stacks->known[i].is_goexit)
-            stacks->places[placed++] = place_of(&stacks->known[i]);
-    *frame_count = append_frames(stacks, 0, logical, 0);
+    for (size_t i = 0; i < count; i++)
+        if (!known_at(stacks, i)->is_goexit)
+            stacks->places[placed++] = place_of(known_at(stacks, i));
+    *frame_count = fill_frames(stacks, count);
     *frames = stacks->frames;
     *places = stacks->places;
     return true;
@@ -404,78 +583,61 @@ bool call_stacks_frames(struct call_stacks *stacks, const uint64_t *pcs, size_t 
 bool call_stacks_frame(struct call_stacks *stacks, uint64_t pc, struct frame *frame,
                        struct stack_place *place, struct error *err)
 {
-    struct known_pc known;
-
-    if (!wake(stacks, err) || !known_pc_of(stacks, pc, &known, err))
+    const uint32_t number = wake(stacks, err) ? number_of(stacks, pc, err) : 0;
+    if (number == 0)
         return false;
-    *place = place_of(&known);
-    *frame = (struct frame){.function = known.function,
-                            .file = known.file,
-                            .address = pc,
-                            .line = known.line,
-                            .start_line = known.start_line,
-                            .starts_location = true};
+    *place = place_of(&stacks->known[number]);
+    *frame = frame_of(&stacks->known[number], pc);
+    return true;
+}
+
+/* Fills kept[] from the [count] pcs at hand: [*total] frames, [*hidden] first.  False when the table is full. */
+static bool keep_stack(struct call_stacks *stacks, size_t count, size_t *hidden, size_t *total)
+{
+    struct known_pc *leaf = count > 0 ? known_at(stacks, 0) : NULL;
+    const char *allocator =
+        leaf != NULL && !leaf->is_runtime ? allocator_before(stacks, leaf) : NULL;
+
+    *hidden = 0;
+    if (allocator != NULL && (stacks->kept[(*hidden)++] = keep_called(stacks, leaf)) == NULL)
+        return false;
+    if (!keep_frames(stacks, 0, stacks->hidden_pcs, hidden))
+        return false;
+    *total = *hidden;
+    if (!keep_frames(stacks, stacks->hidden_pcs, count, total))
+        return false;
+    if (*total == *hidden && *hidden > 0 && allocator == NULL) {
+        /* Nothing but goexit below: pprof then shows what it would have hidden. */
+        *hidden = 0;
+    }
+    if (*total == 0) {
+        const char *empty = site_table_string(stacks->sites, "", 0);
+        const struct frame frame = {.function = empty, .file = empty, .starts_location = true};
+        if (empty == NULL ||
+            (stacks->kept[(*total)++] = site_table_frame(stacks->sites, &frame)) == NULL)
+            return false;
+    }
     return true;
 }
 
 const struct site *call_stacks_add(struct call_stacks *stacks, const uint64_t *pcs, size_t count,
                                    uint64_t object_bytes, struct error *err)
 {
-    size_t hidden_pcs = 0;
+    size_t hidden, total;
 
-    if (!wake(stacks, err))
+    if (!take_stack(stacks, pcs, &count, err))
         return NULL;
-    if (count > CALL_STACK_PCS_MAX) {
-        error_set(err, ERROR_LIMIT, "a stack of %zu pcs, allowed are %d", count,
-                  CALL_STACK_PCS_MAX);
+    if (!keep_stack(stacks, count, &hidden, &total)) {
+        error_set(err, ERROR_LIMIT, "sites: their table is full");
         return NULL;
-    }
-    memcpy(stacks->pcs, pcs, count * sizeof(pcs[0]));
-    for (size_t i = 0; i < count; i++)
-        if (!known_pc_of(stacks, stacks->pcs[i], &stacks->known[i], err))
-            return NULL;
-    while (hidden_pcs < count && stacks->known[hidden_pcs].is_runtime)
-        hidden_pcs++;
-    if (hidden_pcs == count)
-        hidden_pcs = 0; /* the runtime's own allocation: everything is shown */
-    if (count > 0) {
-        size_t last = count - 1;
-        count = expand_last(stacks, count);
-        for (size_t i = last; i < count; i++)
-            if (!known_pc_of(stacks, stacks->pcs[i], &stacks->known[i], err))
-                return NULL;
-    }
-
-    size_t hidden = 0;
-    const char *allocator = NULL;
-    char type_name[ALLOC_TYPE_NAME_BYTES];
-    if (count > 0 && !stacks->known[0].is_runtime)
-        allocator = allocator_before(stacks, stacks->pcs[0]);
-    if (allocator != NULL)
-        stacks->frames[hidden++] =
-            (struct frame){.function = allocator, .file = "", .starts_location = true};
-    hidden = append_frames(stacks, 0, hidden_pcs, hidden);
-    size_t total = append_frames(stacks, hidden_pcs, count, hidden);
-    if (total == hidden && hidden > 0 && allocator == NULL) {
-        /* Nothing but goexit below: pprof then shows what it would have hidden. */
-        hidden = 0;
-    }
-    if (total == 0) {
-        const char *empty = site_table_string(stacks->sites, "", 0);
-        if (empty == NULL) {
-            error_set(err, ERROR_LIMIT, "sites: their table is full");
-            return NULL;
-        }
-        stacks->frames[total++] = (struct frame){
-            .function = empty, .file = empty, .starts_location = true};
     }
     return site_table_add(
         stacks->sites,
-        &(struct site_facts){.frames = stacks->frames,
+        &(struct site_facts){.kept = stacks->kept,
                               .frame_count = total,
                               .hidden_count = hidden,
                               .object_bytes = object_bytes,
-                              .type_name = allocated_type(stacks, hidden_pcs, count,
-                                                          object_bytes, type_name)},
+                              .type_name = allocated_type(stacks, stacks->hidden_pcs, count,
+                                                          object_bytes)},
         err);
 }

@@ -124,14 +124,14 @@ void encoder_text(struct encoder *encoder, enum profile_field field, const char 
 
 /* Splits the stack into its locations and puts their ids into encoder->location_ids.  Hidden
  * runtime frames may have taken the innermost frames of the first location with them. */
-static size_t locate_stack(struct encoder *encoder, const struct frame *frames,
+static size_t locate_stack(struct encoder *encoder, const struct frame *const *frames,
                            uint32_t frame_count)
 {
     size_t count = 0;
     uint32_t start = 0;
     while (start < frame_count) {
         uint32_t end = start + 1;
-        while (end < frame_count && !frames[end].starts_location)
+        while (end < frame_count && !frames[end]->starts_location)
             end++;
         const uint32_t id = profile_tables_location(&encoder->tables, &frames[start], end - start);
         if (id != 0)
@@ -141,8 +141,8 @@ static size_t locate_stack(struct encoder *encoder, const struct frame *frames,
     return count;
 }
 
-bool encoder_sample_begin(struct encoder *encoder, const struct frame *frames, uint32_t frame_count,
-                          const uint64_t *values, size_t value_count, struct error *err)
+bool encoder_sample_begin(struct encoder *encoder, const struct frame *const *frames,
+                          uint32_t frame_count, const uint64_t *values, size_t value_count, struct error *err)
 {
     if (frame_count > SITE_FRAMES_MAX)
         return error_set(err, ERROR_CORRUPT, "a stack of %u frames; at most %d are possible",
@@ -195,7 +195,7 @@ static bool write_location(struct encoder *encoder, const struct profile_locatio
     proto_put_nonzero(message, LOCATION_ADDRESS,
                       location->address == 0 ? 0 : location->address - 1);
     for (uint32_t i = 0; i < location->frame_count; i++) {
-        const struct frame *frame = &location->frames[i];
+        const struct frame *frame = location->frames[i];
         buffer_clear(&encoder->nested);
         proto_put_nonzero(&encoder->nested, LINE_FUNCTION_ID,
                           profile_tables_function(&encoder->tables, frame));

@@ -72,8 +72,8 @@ void encoder_value_type(struct encoder *encoder, enum profile_field field, const
 void encoder_text(struct encoder *encoder, enum profile_field field, const char *text);
 
 /* A sample: begin, labels, end. */
-bool encoder_sample_begin(struct encoder *encoder, const struct frame *frames, uint32_t frame_count,
-                          const uint64_t *values, size_t value_count,
+bool encoder_sample_begin(struct encoder *encoder, const struct frame *const *frames,
+                          uint32_t frame_count, const uint64_t *values, size_t value_count,
                           struct error *err) GOPROFD_MUST_CHECK;
 void encoder_label_number(struct encoder *encoder, const char *key, uint64_t number);
 void encoder_label_text(struct encoder *encoder, const char *key, const char *text);

@@ -161,27 +161,27 @@ static size_t location_hash(const struct frame *innermost)
     return (size_t)mix(hash, innermost->line);
 }
 
-static bool location_is(const struct profile_location *known, const struct frame *frames,
+static bool location_is(const struct profile_location *known, const struct frame *const *frames,
                         uint32_t frame_count)
 {
-    if (known->address != frames[0].address || known->frame_count != frame_count ||
-        known->line != frames[0].line || known->function != frames[0].function ||
-        known->file != frames[0].file)
+    if (known->address != frames[0]->address || known->frame_count != frame_count ||
+        known->line != frames[0]->line || known->function != frames[0]->function ||
+        known->file != frames[0]->file)
         return false;
     for (uint32_t i = 1; i < frame_count; i++) {
-        const struct frame *a = &known->frames[i];
-        const struct frame *b = &frames[i];
+        const struct frame *a = known->frames[i];
+        const struct frame *b = frames[i];
         if (a->line != b->line || a->function != b->function || a->file != b->file)
             return false;
     }
     return true;
 }
 
-static size_t location_slot(const struct profile_tables *tables, const struct frame *frames,
+static size_t location_slot(const struct profile_tables *tables, const struct frame *const *frames,
                             uint32_t frame_count)
 {
     const size_t mask = tables->location_slot_count - 1;
-    size_t at = location_hash(&frames[0]) & mask;
+    size_t at = location_hash(frames[0]) & mask;
     while (tables->location_slots[at] != 0 &&
            !location_is(&tables->locations[tables->location_slots[at] - 1], frames, frame_count))
         at = (at + 1) & mask;
@@ -205,7 +205,7 @@ static bool location_slots_grow(struct profile_tables *tables)
     return true;
 }
 
-uint32_t profile_tables_location(struct profile_tables *tables, const struct frame *frames,
+uint32_t profile_tables_location(struct profile_tables *tables, const struct frame *const *frames,
                                  uint32_t frame_count)
 {
     if (tables->failed)
@@ -226,14 +226,14 @@ uint32_t profile_tables_location(struct profile_tables *tables, const struct fra
 
     struct profile_location *location = &tables->locations[tables->location_count++];
     tables->location_slots[at] = (uint32_t)tables->location_count;
-    const bool shown = strcmp(frames[0].function, "runtime.goexit") != 0;
-    *location = (struct profile_location){.address = frames[0].address,
+    const bool shown = strcmp(frames[0]->function, "runtime.goexit") != 0;
+    *location = (struct profile_location){.address = frames[0]->address,
                                           .frames = frames,
                                           .frame_count = frame_count,
-                                          .line = frames[0].line,
-                                          .function = frames[0].function,
-                                          .file = frames[0].file,
-                                          .mapping = find_mapping(tables, frames[0].address),
+                                          .line = frames[0]->line,
+                                          .function = frames[0]->function,
+                                          .file = frames[0]->file,
+                                          .mapping = find_mapping(tables, frames[0]->address),
                                           .id = shown ? ++tables->location_ids : 0};
     return location->id;
 }

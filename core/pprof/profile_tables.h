@@ -33,7 +33,7 @@ struct profile_function {
 
 struct profile_location {
     uint64_t address;           /* return pc */
-    const struct frame *frames; /* innermost first */
+    const struct frame *const *frames; /* innermost first */
     uint32_t frame_count;
     uint32_t line; /* of the innermost frame, with [function] and [file]: most have no other, and */
     const char *function; /* comparing them here spares a look at another site's memory */
@@ -76,7 +76,7 @@ uint32_t profile_tables_function(struct profile_tables *tables, const struct fra
 
 /* The location of [frame_count] frames that begin with an innermost one at [frames]; 0 for
  * runtime.goexit, which no profile shows. */
-uint32_t profile_tables_location(struct profile_tables *tables, const struct frame *frames,
+uint32_t profile_tables_location(struct profile_tables *tables, const struct frame *const *frames,
                                  uint32_t frame_count);
 
 #endif

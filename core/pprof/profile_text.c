@@ -61,12 +61,12 @@ static void append_counts(struct buffer *out, const struct text_counts *counts)
     buffer_append_string(out, "] @");
 }
 
-static void append_addresses(struct buffer *out, const struct frame *frames, uint32_t count)
+static void append_addresses(struct buffer *out, const struct frame *const *frames, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || frames[i].starts_location) {
+        if (i == 0 || frames[i]->starts_location) {
             buffer_append_byte(out, ' ');
-            text_append_address(out, frames[i].address);
+            text_append_address(out, frames[i]->address);
         }
     }
 }
@@ -82,14 +82,14 @@ static void append_frames(struct buffer *out, const struct site *site)
     size_t widest_address = 0;
     size_t widest_name = 0;
     for (uint32_t i = 0; i < site->frame_count; i++) {
-        const size_t address = text_address_columns(call_address(&site->frames[i]));
-        const struct text_shown_name shown = text_shown_name(site->frames[i].function);
+        const size_t address = text_address_columns(call_address(site->frames[i]));
+        const struct text_shown_name shown = text_shown_name(site->frames[i]->function);
         const size_t name = text_shown_columns(&shown);
         widest_address = address > widest_address ? address : widest_address;
         widest_name = name > widest_name ? name : widest_name;
     }
     for (uint32_t i = 0; i < site->frame_count; i++) {
-        const struct frame *frame = &site->frames[i];
+        const struct frame *frame = site->frames[i];
         if (strcmp(frame->function, "runtime.goexit") == 0)
             continue;
         buffer_append(out, "#\t", 2);

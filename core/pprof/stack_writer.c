@@ -50,7 +50,7 @@ static bool write_entry(struct encoder *encoder, const struct stack_profile *pro
 {
     const uint64_t values[STACK_VALUES] = {(uint64_t)entry->values[0], (uint64_t)entry->values[1]};
 
-    if (!encoder_sample_begin(encoder, entry->stack->frames, entry->stack->frame_count, values,
+    if (!encoder_sample_begin(encoder, entry->stack->each, entry->stack->frame_count, values,
                               value_count(profile), err))
         return false;
     for (size_t i = 0; entry->labels != NULL && i < entry->labels->count; i++)

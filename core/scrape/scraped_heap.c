@@ -89,7 +89,7 @@ static bool is_site(const struct site *site, const struct frame *frames, size_t 
     if (site->frame_count != count || site->object_bytes != object_bytes)
         return false;
     for (size_t i = 0; i < count; i++) {
-        const struct frame *known = &site->frames[i];
+        const struct frame *known = site->frames[i];
         if (known->address != frames[i].address || known->function != frames[i].function ||
             known->file != frames[i].file || known->line != frames[i].line ||
             known->start_line != frames[i].start_line ||

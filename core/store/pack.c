@@ -280,7 +280,7 @@ static void put_site(struct packer *packer, const struct packed_target *target,
 {
     size_t frames = site->frame_count < PACK_FRAMES_MAX ? site->frame_count : PACK_FRAMES_MAX;
     size_t blame = 0;
-    while (blame < site->frame_count && &site->frames[blame] != site->blame)
+    while (blame < site->frame_count && site->frames[blame] != site->blame)
         blame++;
     /* The blamed frame is kept even if it lies behind those that are left out. */
     const bool far = blame >= frames;
@@ -299,7 +299,7 @@ static void put_site(struct packer *packer, const struct packed_target *target,
     msgpack_put_u64(record, string_number(packer, site->package));
     msgpack_put_u64(record, blame);
     for (size_t i = 0; i < frames; i++) {
-        const struct frame *frame = far && i == blame ? site->blame : &site->frames[i];
+        const struct frame *frame = far && i == blame ? site->blame : site->frames[i];
         msgpack_put_u64(record, string_number(packer, frame->function));
         msgpack_put_u64(record, string_number(packer, frame->file));
         msgpack_put_u64(record, frame->line);

@@ -1,6 +1,6 @@
 /* primitive.c - from runtime frames to the language construct that allocates.
  *
- * Called by site_table_add for each new site, on the sampler thread.  Names are those of
+ * Called by site_table_add for each new site and frame, on the sampler thread.  Names are those of
  * src/runtime (malloc.go, slice.go, string.go, map*.go, iface.go, chan.go, proc.go, panic.go)
  * and, since Go 1.24, src/internal/runtime/maps. */
 #include "core/store/primitive.h"
@@ -70,21 +70,33 @@ static bool matches(const char *pattern, const char *function)
     return strcmp(pattern, function) == 0;
 }
 
-struct primitive primitive_of_stack(const struct frame *frames, size_t frame_count)
+_Static_assert(sizeof(patterns) / sizeof(patterns[0]) + PRIMITIVE_FIRST_ROW <= UINT8_MAX,
+               "a role keeps the row");
+
+uint8_t primitive_of_function(const char *function)
+{
+    if (!has_prefix(function, "runtime.") && !has_prefix(function, "internal/runtime/") &&
+        strcmp(function, "internal/bytealg.MakeNoZero") != 0)
+        return PRIMITIVE_NOT_RUNTIME;
+    for (size_t k = 0; k < sizeof(patterns) / sizeof(patterns[0]); k++) {
+        if (matches(patterns[k].pattern, function))
+            return (uint8_t)(PRIMITIVE_FIRST_ROW + k);
+    }
+    return PRIMITIVE_SILENT;
+}
+
+struct primitive primitive_of_stack(const struct frame *const *frames, size_t frame_count)
 {
     struct primitive found = {.name = "", .type_name = UNKNOWN};
     for (size_t i = 0; i < frame_count; i++) {
-        const char *function = frames[i].function;
-        if (!has_prefix(function, "runtime.") && !has_prefix(function, "internal/runtime/") &&
-            strcmp(function, "internal/bytealg.MakeNoZero") != 0)
+        const uint8_t primitive = frames[i]->role.primitive;
+        if (primitive == PRIMITIVE_NOT_RUNTIME)
             break;
-        for (size_t k = 0; k < sizeof(patterns) / sizeof(patterns[0]); k++) {
-            if (!matches(patterns[k].pattern, function))
-                continue;
-            found.name = patterns[k].name != NULL ? patterns[k].name : function;
-            found.type_name = patterns[k].type_name;
-            break;
-        }
+        if (primitive < PRIMITIVE_FIRST_ROW)
+            continue;
+        const size_t row = primitive - PRIMITIVE_FIRST_ROW;
+        found.name = patterns[row].name != NULL ? patterns[row].name : frames[i]->function;
+        found.type_name = patterns[row].type_name;
     }
     return found;
 }

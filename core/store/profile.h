@@ -73,6 +73,20 @@ struct profile_raw {
 void profile_scale(struct profile_entry *entry, const struct profile_raw *raw,
                    uint64_t object_bytes, int64_t rate, bool size_exact);
 
+/* The same for many: factors are worked out once for each object size, of which there are few. */
+enum { PROFILE_FACTORS = 128 };
+struct profile_scaler {
+    int64_t rate;
+    bool size_exact;
+    struct {
+        double object_bytes; /* 0: none */
+        double factor;
+    } known_[PROFILE_FACTORS];
+};
+void profile_scaler_init(struct profile_scaler *scaler, int64_t rate, bool size_exact);
+void profile_scaler_scale(struct profile_scaler *scaler, struct profile_entry *entry,
+                          const struct profile_raw *raw, uint64_t object_bytes);
+
 /* Computes the totals, adds it to the history of its sites and makes it const: the caller owns one hold. */
 const struct profile *profile_seal(struct profile *profile);
 /* The same for one that is not new: the history of its sites, which the sampler's thread keeps, is left alone. */

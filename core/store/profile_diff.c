@@ -31,11 +31,11 @@ static uint64_t hash_text(const char *text)
 /* The leaf and the depth tell most stacks apart; the rest is compared. */
 static uint64_t hash_site(const struct site *site)
 {
-    const struct frame *leaf = &site->frames[0];
+    const struct frame *leaf = site->frames[0];
     uint64_t hash = mix(hash_text(leaf->function), leaf->line);
     hash = mix(hash, site->frame_count);
     if (site->frame_count > 1)
-        hash = mix(hash, hash_text(site->frames[1].function) + site->frames[1].line);
+        hash = mix(hash, hash_text(site->frames[1]->function) + site->frames[1]->line);
     return mix(hash, site->object_bytes);
 }
 
@@ -44,9 +44,9 @@ static bool same_stack(const struct site *a, const struct site *b)
     if (a->frame_count != b->frame_count || a->object_bytes != b->object_bytes)
         return false;
     for (uint32_t i = 0; i < a->frame_count; i++) {
-        if (a->frames[i].line != b->frames[i].line ||
-            strcmp(a->frames[i].function, b->frames[i].function) != 0 ||
-            strcmp(a->frames[i].file, b->frames[i].file) != 0)
+        if (a->frames[i]->line != b->frames[i]->line ||
+            strcmp(a->frames[i]->function, b->frames[i]->function) != 0 ||
+            strcmp(a->frames[i]->file, b->frames[i]->file) != 0)
             return false;
     }
     return true;

@@ -25,6 +25,14 @@ struct string_slot {
     uint32_t length;
 };
 
+/* Texts that follow from other texts, by the other's address: many sites ask for the same few.  A later one
+ * takes the place of an earlier one. */
+enum { TEXTS_KEPT = 32 }; /* a power of two */
+struct known_text {
+    const char *of; /* never freed before the table; NULL: none */
+    const char *text;
+};
+
 struct site_table {
     _Atomic uint32_t refs;
     struct arena *arena;
@@ -34,6 +42,8 @@ struct site_table {
     uint32_t site_count;
     struct tag_book *tags;
     struct retention_book *retention; /* NULL until somebody reads regularly */
+    struct known_text packages[TEXTS_KEPT]; /* by function */
+    struct known_text copies[TEXTS_KEPT];   /* of constants */
     uint64_t now_realtime_ns;
     uint64_t window_ns;
 };
@@ -159,6 +169,38 @@ static const char *intern(struct site_table *table, const char *text)
     return site_table_string(table, text, strlen(text));
 }
 
+static struct known_text *known_text_of(struct known_text known[TEXTS_KEPT], const char *of)
+{
+    const uint64_t mixed = (uint64_t)(uintptr_t)of * UINT64_C(0x9E3779B97F4A7C15);
+    return &known[(mixed >> 40) % TEXTS_KEPT];
+}
+
+/* The package of [function], a string of the table. */
+static const char *package_of(struct site_table *table, const char *function)
+{
+    struct known_text *known = known_text_of(table->packages, function);
+    if (known->of != function) {
+        const char *text = site_table_string(table, function, go_package_length(function));
+        if (text == NULL)
+            return NULL;
+        *known = (struct known_text){function, text};
+    }
+    return known->text;
+}
+
+/* The copy of a [text] that is a constant or a string of the table. */
+static const char *intern_lasting(struct site_table *table, const char *text)
+{
+    struct known_text *known = known_text_of(table->copies, text);
+    if (known->of != text) {
+        const char *copy = intern(table, text);
+        if (copy == NULL)
+            return NULL;
+        *known = (struct known_text){text, copy};
+    }
+    return known->text;
+}
+
 /* ---- sites ---- */
 
 static bool set_full(struct error *err)
@@ -170,29 +212,58 @@ static bool set_full(struct error *err)
 }
 
 /* Innermost frame of code that a reader can change; without one, the innermost visible. */
-static const struct frame *find_blame(const struct frame *frames, size_t count)
+static const struct frame *find_blame(const struct frame *const *frames, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (frames[i].function[0] != '\0' && !go_function_is_standard(frames[i].function))
-            return &frames[i];
+        if ((frames[i]->role.traits & FRAME_IS_STANDARD) == 0 && frames[i]->function[0] != '\0')
+            return frames[i];
     }
-    return &frames[0];
+    return frames[0];
 }
 
 /* Everything that the frames imply.  False if the table is full. */
 static bool derive(struct site_table *table, struct site *site, const struct site_facts *facts)
 {
-    const struct primitive primitive = primitive_of_stack(facts->frames, facts->frame_count);
+    const struct primitive primitive =
+        primitive_of_stack(site->runtime_frames, facts->frame_count);
     site->blame = find_blame(site->frames, site->frame_count);
     site->tag = tag_book_tag(table->tags, table, site->frames, site->frame_count);
     site->first_seen_realtime_ns = table->now_realtime_ns;
-    site->package =
-        site_table_string(table, site->blame->function, go_package_length(site->blame->function));
-    site->primitive = intern(table, primitive.name);
-    site->type_name =
-        intern(table, facts->type_name != NULL ? facts->type_name : primitive.type_name);
+    site->package = package_of(table, site->blame->function);
+    site->primitive = intern_lasting(table, primitive.name);
+    site->type_name = facts->type_name == NULL ? intern_lasting(table, primitive.type_name)
+                      : facts->kept != NULL    ? facts->type_name
+                                               : intern(table, facts->type_name);
     return site->tag != NULL && site->package != NULL && site->primitive != NULL &&
            site->type_name != NULL;
+}
+
+const struct frame *site_table_frame(struct site_table *table, const struct frame *frame)
+{
+    struct frame *copy = arena_alloc(table->arena, sizeof(*copy));
+    if (copy == NULL)
+        return NULL;
+    *copy = *frame;
+    copy->role = tag_book_role(table->tags, frame);
+    return copy;
+}
+
+/* The frames of a site, all of them, hidden ones first; NULL if the table is full. */
+static const struct frame *const *keep_frames(struct site_table *table,
+                                              const struct site_facts *facts)
+{
+    const struct frame **kept =
+        arena_alloc_array(table->arena, facts->frame_count, sizeof(*kept));
+    if (kept == NULL)
+        return NULL;
+    if (facts->kept != NULL) {
+        memcpy(kept, facts->kept, facts->frame_count * sizeof(*kept));
+        return kept;
+    }
+    for (size_t i = 0; i < facts->frame_count; i++)
+        if ((kept[i] = site_table_frame(table, &facts->frames[i])) == NULL)
+            return NULL;
+    return kept;
 }
 
 const struct site *site_table_add(struct site_table *table, const struct site_facts *facts,
@@ -212,16 +283,15 @@ const struct site *site_table_add(struct site_table *table, const struct site_fa
         return NULL;
     }
 
-    struct frame *copy = arena_alloc_array(table->arena, frame_count, sizeof(*copy));
+    const struct frame *const *frames = keep_frames(table, facts);
     struct site *site = arena_alloc(table->arena, sizeof(*site));
-    if (copy == NULL || site == NULL || table->site_count == UINT32_MAX) {
+    if (frames == NULL || site == NULL || table->site_count == UINT32_MAX) {
         set_full(err);
         return NULL;
     }
-    memcpy(copy, facts->frames, frame_count * sizeof(*copy));
-    site->runtime_frames = copy;
+    site->runtime_frames = frames;
     site->runtime_frame_count = (uint32_t)hidden_count;
-    site->frames = copy + hidden_count;
+    site->frames = frames + hidden_count;
     site->frame_count = (uint32_t)(frame_count - hidden_count);
     site->object_bytes = facts->object_bytes;
     if (!derive(table, site, facts)) {
@@ -232,34 +302,42 @@ const struct site *site_table_add(struct site_table *table, const struct site_fa
     return site;
 }
 
-static bool copy_frames(struct site_table *table, struct frame *out, const struct frame *frames,
-                        size_t count)
+/* Copies the frames of [past] into [frames]; false if the table is full. */
+static bool copy_frames(struct site_table *table, struct site *site, const struct frame **frames,
+                        const struct site *past)
 {
-    for (size_t i = 0; i < count; i++) {
-        out[i] = frames[i];
-        out[i].function = intern(table, frames[i].function);
-        out[i].file = intern(table, frames[i].file);
-        if (out[i].function == NULL || out[i].file == NULL)
+    site->blame = NULL;
+    for (size_t i = 0; i < past->frame_count; i++) {
+        struct frame frame = *past->frames[i];
+        frame.function = intern(table, frame.function);
+        frame.file = intern(table, frame.file);
+        if (frame.function == NULL || frame.file == NULL ||
+            (frames[i] = site_table_frame(table, &frame)) == NULL)
             return false;
+        if (site->blame == NULL && past->frames[i] == past->blame)
+            site->blame = frames[i];
     }
+    site->frames = frames;
     return true;
 }
 
 const struct site *site_table_add_past(struct site_table *table, const struct site *past,
                                        struct error *err)
 {
-    struct frame *frames = arena_alloc_array(table->arena, past->frame_count, sizeof(*frames));
+    const struct frame **frames =
+        arena_alloc_array(table->arena, past->frame_count, sizeof(*frames));
     struct site *site = arena_alloc(table->arena, sizeof(*site));
-    if (frames == NULL || site == NULL || table->site_count == UINT32_MAX ||
-        !copy_frames(table, frames, past->frames, past->frame_count)) {
+    if (frames == NULL || site == NULL || table->site_count == UINT32_MAX) {
         set_full(err);
         return NULL;
     }
     *site = *past;
-    site->frames = frames;
     site->runtime_frames = NULL;
     site->runtime_frame_count = 0;
-    site->blame = frames + (past->blame - past->frames);
+    if (!copy_frames(table, site, frames, past)) {
+        set_full(err);
+        return NULL;
+    }
     site->primitive = intern(table, past->primitive);
     site->type_name = intern(table, past->type_name);
     site->tag = intern(table, past->tag);

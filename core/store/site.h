@@ -7,7 +7,7 @@
  *
  *   site.runtime_frames: runtime.mallocgc, runtime.growslice   <- hidden in profiles, as pprof does
  *   site.frames:         bytes.growSlice, ..., main.leak, net/http....ServeHTTP, main.main
- *                        leaf first
+ *                        leaf first; each a pointer to a frame that many sites may share
  *
  * One thread (the sampler) adds; readers only follow pointers from a sealed profile that the
  * board handed out, which orders the memory.  Nothing moves, nothing is freed before the
@@ -26,6 +26,19 @@ enum {
 };
 #define SITE_TABLE_MAX_BYTES ((size_t)256 << 20)
 
+/* What is asked of a function again and again: found out once, by the site table that keeps the frame. */
+struct frame_role {
+    uint8_t anchor;    /* row of tag_anchors[] + 1; 0: it calls no handlers */
+    uint8_t primitive; /* what it says of an allocation that it makes: primitive.h */
+    uint8_t traits;    /* bits of enum frame_trait */
+};
+enum frame_trait {
+    FRAME_IS_STANDARD = 1,  /* of the standard library */
+    FRAME_IS_FRAMEWORK = 2, /* between anchor and handler: routers, middleware, wrappers */
+    FRAME_IS_HANDLER = 4,   /* the user's own http.Handler */
+    FRAME_IS_WRAPPER = 8,   /* the compiler's, around the next inner frame */
+};
+
 /* One logical frame; an inlined call is a frame of its own. */
 struct frame {
     const char *function; /* full Go name, as in the binary's function table */
@@ -35,14 +48,15 @@ struct frame {
     uint32_t start_line;  /* of the function; 0 if the Go version does not record it */
     bool starts_location; /* innermost frame of its Location; the following frames with
                            * false are the callers it was inlined into */
+    struct frame_role role; /* filled in by the site table */
 };
 
 struct site {
     uint32_t id; /* 1, 2, ... in order of discovery, unique within the table */
     uint32_t frame_count;
     uint32_t runtime_frame_count;
-    const struct frame *frames;         /* what pprof shows, leaf first; never empty */
-    const struct frame *runtime_frames; /* leading runtime frames that pprof hides */
+    const struct frame *const *frames; /* what pprof shows, leaf first; never empty */
+    const struct frame *const *runtime_frames; /* leading runtime frames that pprof hides */
     uint64_t object_bytes;              /* size of one object, rounded to its size class */
     const char *primitive; /* how: "runtime.growslice", ...; "" if the stack does not say */
     const char *type_name; /* allocated Go type, or "unknown" */
@@ -86,15 +100,21 @@ const struct retention_history *site_table_history(struct site_table *table,
  * NULL when the table's cap is reached. */
 const char *site_table_string(struct site_table *table, const char *text, size_t length);
 
+/* A copy of [frame] that lives as long as the table, for site_facts.kept: thousands of stacks go through the
+ * same few frames.  Its strings must come from site_table_string().  NULL when the table's cap is reached. */
+const struct frame *site_table_frame(struct site_table *table, const struct frame *frame);
+
 /* What a source knows of a site; the rest of struct site follows from it.  [frames] are leaf first and
  * include the leading runtime frames, of which the first [hidden_count] are those pprof hides; their
- * strings must come from site_table_string(). */
+ * strings must come from site_table_string().  They are copied, or, if [kept] is set instead, shared. */
 struct site_facts {
     const struct frame *frames;
+    const struct frame *const *kept; /* each from site_table_frame(); the array is copied */
     size_t frame_count;
     size_t hidden_count;
     uint64_t object_bytes;
-    const char *type_name; /* copied; NULL: what the primitive always allocates, or "unknown" */
+    const char *type_name; /* copied (with [kept]: a string of the table); NULL: what the primitive always
+                            * allocates, or "unknown" */
 };
 
 /* Adds a site.  Returns NULL with ERROR_LIMIT when the table is full.

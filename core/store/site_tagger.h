@@ -20,8 +20,8 @@ enum {
 
 /* Fills [tag] from the stack, leaf first, and returns true; false if it has nothing to say about it, or
  * failed (which it counts and logs itself): the site then gets its default. */
-typedef bool site_tagger_function(void *context, const struct frame *frames, size_t frame_count,
-                                  char tag[TAG_ROOM]);
+typedef bool site_tagger_function(void *context, const struct frame *const *frames,
+                                  size_t frame_count, char tag[TAG_ROOM]);
 
 /* All borrowed; outlives every site table that uses it. */
 struct site_tagger {

@@ -184,6 +184,18 @@ static void *copy_array(struct stack_profile *profile, const void *from, size_t 
     return copy;
 }
 
+/* Pointers to [count] frames in the arena; NULL also for none. */
+static const struct frame *const *point_at_each(struct stack_profile *profile,
+                                                const struct frame *frames, size_t count)
+{
+    const struct frame **each =
+        count == 0 || frames == NULL ? NULL
+                                     : arena_alloc_array(profile->arena_, count, sizeof(*each));
+    for (size_t i = 0; each != NULL && i < count; i++)
+        each[i] = &frames[i];
+    return each;
+}
+
 const struct stack *stack_profile_add_stack(struct stack_profile *profile,
                                             const struct stack *stack, struct error *err)
 {
@@ -195,9 +207,10 @@ const struct stack *stack_profile_add_stack(struct stack_profile *profile,
     *copy = *stack;
     copy->pcs = copy_array(profile, stack->pcs, stack->pc_count, sizeof(*stack->pcs));
     copy->frames = copy_array(profile, stack->frames, stack->frame_count, sizeof(*stack->frames));
+    copy->each = point_at_each(profile, copy->frames, stack->frame_count);
     copy->places = copy_array(profile, stack->places, stack->frame_count, sizeof(*stack->places));
     if ((stack->pc_count > 0 && copy->pcs == NULL) ||
-        (stack->frame_count > 0 && (copy->frames == NULL || copy->places == NULL)) ||
+        (stack->frame_count > 0 && (copy->each == NULL || copy->places == NULL)) ||
         !index_add(profile->stack_index_, hash_pcs(stack->pcs, stack->pc_count, stack->cut),
                    (size_t)copy)) {
         set_full(err);

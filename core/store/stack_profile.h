@@ -58,6 +58,7 @@ struct stack {
     uint32_t pc_count;
     uint32_t frame_count;
     bool cut; /* it is longer than what was read */
+    const struct frame *const *each; /* of frames, as encoders take them: set by stack_profile_add_stack() */
 };
 
 struct stack_label {

@@ -3,11 +3,12 @@
  * Called by site_table_add for each new site, on the sampler thread.  What does not depend on the stack is
  * worked out once for each function: a target has thousands of sites but its stacks share their frames.
  *
- *   frame -> known function: { first rule that matches | role for the defaults } */
+ *   frame -> known function: { first rule that matches | role for the defaults, kept in the frame too } */
 #include "core/store/tag_book.h"
 
 #include "core/base/config.h"
 #include "core/store/board.h"
+#include "core/store/primitive.h"
 #include "core/store/site.h"
 #include "core/store/site_tagger.h"
 #include "core/store/tag_defaults.h"
@@ -18,7 +19,7 @@ enum {
     KNOWN_FIRST = 64,          /* slots; a power of two, as all sizes of the two tables */
     KNOWN_SLOTS_MAX = 1 << 20, /* with more functions the rest is worked out each time */
     TAG_SLOTS_FIRST = 32,
-    ROLES_FIRST = 128,
+    NAMED_KEPT = 32, /* a power of two */
 };
 
 /* Strings of one site table are equal exactly if their pointers are. */
@@ -26,7 +27,13 @@ struct known_function {
     const char *function; /* NULL: free */
     const char *file;
     uint32_t rule; /* the first that matches, or the number of rules */
-    struct tag_role role;
+    struct frame_role role;
+};
+
+/* The tag that a text gives: the names of functions are shortened, the same few over and over. */
+struct named {
+    const char *of; /* by address: a string of the table, or a constant; NULL: none */
+    const char *tag;
 };
 
 struct tag_book {
@@ -34,11 +41,10 @@ struct tag_book {
     struct known_function *known;
     size_t known_slots;
     size_t known_count;
-    struct tag_role *roles; /* of the stack at hand */
-    size_t role_capacity;
     const char **tags; /* those given so far, by address */
     size_t tag_slots;
     size_t tag_count;
+    struct named named[NAMED_KEPT];
 };
 
 struct tag_book *tag_book_new(void)
@@ -62,7 +68,6 @@ void tag_book_free(struct tag_book *book)
     if (book == NULL)
         return;
     free(book->known);
-    free(book->roles);
     free(book->tags);
     free(book);
 }
@@ -130,7 +135,7 @@ static void grow_known(struct tag_book *book)
 static struct known_function learn(const struct tag_book *book, const struct frame *frame)
 {
     const struct site_tagger *tagger = book->tagger;
-    return (struct known_function){
+    struct known_function known = {
         .function = frame->function,
         .file = frame->file,
         .rule = tagger == NULL
@@ -138,6 +143,8 @@ static struct known_function learn(const struct tag_book *book, const struct fra
                     : (uint32_t)tag_rules_find(tagger->rules, tagger->rule_count, frame),
         .role = tag_role_of(frame),
     };
+    known.role.primitive = primitive_of_function(frame->function);
+    return known;
 }
 
 static struct known_function know(struct tag_book *book, const struct frame *frame)
@@ -157,23 +164,29 @@ static struct known_function know(struct tag_book *book, const struct frame *fra
 
 /* ---- tags ---- */
 
-static void name_stack(struct tag_book *book, const struct frame *frames, size_t count,
-                       char tag[TAG_ROOM])
+struct frame_role tag_book_role(struct tag_book *book, const struct frame *frame)
+{
+    return know(book, frame).role;
+}
+
+/* What the user says: the first rule of the config that matches a frame, else the function's answer. */
+static bool ask_user(struct tag_book *book, const struct frame *const *frames, size_t count,
+                     char tag[TAG_ROOM])
 {
     const struct site_tagger *tagger = book->tagger;
-    const size_t rule_count = tagger == NULL ? 0 : tagger->rule_count;
-    size_t rule = rule_count;
-    for (size_t i = 0; i < count; i++) {
-        const struct known_function known = know(book, &frames[i]);
-        book->roles[i] = known.role;
+    if (tagger == NULL)
+        return false;
+    size_t rule = tagger->rule_count;
+    for (size_t i = 0; i < count && rule > 0; i++) {
+        const struct known_function known = know(book, frames[i]);
         if (known.rule < rule)
             rule = known.rule;
     }
-    if (rule < rule_count)
+    if (rule < tagger->rule_count) {
         tag_name_copy(tagger->rules[rule].tag, tag);
-    else if (tagger == NULL || tagger->function == NULL ||
-             !tagger->function(tagger->context, frames, count, tag))
-        tag_default(frames, book->roles, count, tag);
+        return true;
+    }
+    return tagger->function != NULL && tagger->function(tagger->context, frames, count, tag);
 }
 
 static size_t tag_slot(const char *const *tags, size_t slots, const char *tag)
@@ -213,30 +226,43 @@ static bool admit(struct tag_book *book, const char *tag)
     return true;
 }
 
-static bool reserve_roles(struct tag_book *book, size_t count)
+/* [text] as a string of [table], or "other" where there are too many. */
+static const char *give(struct tag_book *book, struct site_table *table, const char *text,
+                        bool *admitted)
 {
-    if (count <= book->role_capacity)
-        return true;
-    const size_t capacity = count > ROLES_FIRST ? count : ROLES_FIRST;
-    struct tag_role *roles = realloc(book->roles, capacity * sizeof(*roles));
-    if (roles == NULL)
-        return false;
-    book->roles = roles;
-    book->role_capacity = capacity;
-    return true;
-}
-
-const char *tag_book_tag(struct tag_book *book, struct site_table *table,
-                         const struct frame *frames, size_t count)
-{
-    char text[TAG_ROOM] = "";
-    if (!reserve_roles(book, count))
-        return NULL;
-    name_stack(book, frames, count, text);
     const char *tag = site_table_string(table, text, strlen(text));
-    if (tag == NULL || admit(book, tag))
+    *admitted = tag == NULL || admit(book, tag);
+    if (*admitted)
         return tag;
     if (book->tagger != NULL && book->tagger->counters != NULL)
         atomic_fetch_add_explicit(&book->tagger->counters->tags_dropped, 1, memory_order_relaxed);
     return site_table_string(table, "other", strlen("other"));
+}
+
+static const char *give_default(struct tag_book *book, struct site_table *table,
+                                const struct frame *const *frames, size_t count)
+{
+    char text[TAG_ROOM];
+    bool is_function, admitted;
+    const char *of = tag_default(frames, count, &is_function);
+    struct named *named = &book->named[hash_pointers(of, NULL) % NAMED_KEPT];
+    if (named->of == of)
+        return named->tag;
+    if (is_function)
+        tag_name_shorten(of, text);
+    else
+        tag_name_copy(of, text);
+    const char *tag = give(book, table, text, &admitted);
+    if (tag != NULL && admitted)
+        *named = (struct named){of, tag};
+    return tag;
+}
+
+const char *tag_book_tag(struct tag_book *book, struct site_table *table,
+                         const struct frame *const *frames, size_t count)
+{
+    char text[TAG_ROOM] = "";
+    bool admitted;
+    return ask_user(book, frames, count, text) ? give(book, table, text, &admitted)
+                                               : give_default(book, table, frames, count);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 struct frame;
+struct frame_role;
 struct site_table;
 struct site_tagger;
 struct tag_book;
@@ -23,6 +24,9 @@ void tag_book_rest(struct tag_book *book);
 /* The tag of a stack, leaf first, as a string of [table]: by the rules of the config, else by its function,
  * else by default (tag_defaults.h).  NULL when the table's cap is reached, or without memory. */
 const char *tag_book_tag(struct tag_book *book, struct site_table *table,
-                         const struct frame *frames, size_t count);
+                         const struct frame *const *frames, size_t count);
+
+/* The role of [frame]'s function; its texts are strings of the book's table. */
+struct frame_role tag_book_role(struct tag_book *book, const struct frame *frame);
 
 #endif

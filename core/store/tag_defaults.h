@@ -18,17 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/store/site_tagger.h"
-
 struct frame;
+struct frame_role;
 
-/* What a function is to the search; the same for each occurrence of one function and file. */
-struct tag_role {
-    uint8_t anchor;   /* row of the table + 1; 0: it calls no handlers */
-    bool is_framework; /* between anchor and handler: routers, middleware, wrappers */
-    bool is_standard; /* of the standard library */
-};
-struct tag_role tag_role_of(const struct frame *frame);
+/* What a function is to the search: anchor and traits, the same for each occurrence of one function and file. */
+struct frame_role tag_role_of(const struct frame *frame);
 
 enum anchor_manners {
     CALLS_ONLY_HANDLERS = 1, /* whatever it calls is one; else its helpers are passed by */
@@ -43,8 +37,8 @@ struct tag_anchor {
 extern const struct tag_anchor tag_anchors[];
 extern const size_t tag_anchor_count;
 
-/* [roles] are those of [frames]; at least one.  Never fails. */
-void tag_default(const struct frame *frames, const struct tag_role *roles, size_t count,
-                 char tag[TAG_ROOM]);
+/* What names the tag of [frames], whose roles are known; at least one: the name of a function, which
+ * [*is_function] says and which is then to be shortened, or the tag itself, a constant. */
+const char *tag_default(const struct frame *const *frames, size_t count, bool *is_function);
 
 #endif

@@ -266,7 +266,7 @@ static uint64_t hash_site(const struct site *site)
     uint64_t hash = mix(site->object_bytes, site->frame_count);
     hash = mix_text(mix_text(mix_text(hash, site->type_name), site->tag), site->primitive);
     for (size_t i = 0; i < site->frame_count; i++)
-        hash = mix(mix_text(hash, site->frames[i].function), site->frames[i].line);
+        hash = mix(mix_text(hash, site->frames[i]->function), site->frames[i]->line);
     return hash;
 }
 
@@ -277,9 +277,9 @@ static bool same_site(const struct site *a, const struct site *b)
                 strcmp(a->type_name, b->type_name) == 0 && strcmp(a->tag, b->tag) == 0 &&
                 strcmp(a->primitive, b->primitive) == 0 && strcmp(a->package, b->package) == 0;
     for (size_t i = 0; same && i < a->frame_count; i++)
-        same = a->frames[i].line == b->frames[i].line &&
-               strcmp(a->frames[i].function, b->frames[i].function) == 0 &&
-               strcmp(a->frames[i].file, b->frames[i].file) == 0;
+        same = a->frames[i]->line == b->frames[i]->line &&
+               strcmp(a->frames[i]->function, b->frames[i]->function) == 0 &&
+               strcmp(a->frames[i]->file, b->frames[i]->file) == 0;
     return same;
 }
 
@@ -331,11 +331,14 @@ bool unpack_target_read_site(struct unpack_target *target, const struct unpack_s
 {
     enum { BEFORE_FRAMES = 7 };
     struct frame frames[PACK_FRAMES_MAX] = {0};
+    const struct frame *stack[PACK_FRAMES_MAX];
     const size_t count = members < BEFORE_FRAMES ? 0 : (members - BEFORE_FRAMES) / 4;
     if (target->table == NULL || count == 0 || count > PACK_FRAMES_MAX ||
         members != BEFORE_FRAMES + 4 * count)
         return corrupt(err, "a site without frames or process");
-    struct site past = {.frames = frames, .frame_count = (uint32_t)count};
+    for (size_t i = 0; i < count; i++)
+        stack[i] = &frames[i];
+    struct site past = {.frames = stack, .frame_count = (uint32_t)count};
     past.object_bytes = msgpack_word(in);
     past.first_seen_realtime_ns = msgpack_word(in);
     past.primitive = unpack_string(strings, msgpack_word(in));

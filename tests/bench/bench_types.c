@@ -24,7 +24,7 @@ static uint64_t find_all(const struct alloc_types_source *source, const struct g
     for (size_t i = 0; i < wanted; i++) {
         const struct go_file_call *call =
             &calls[i * ORDER_STRIDE % wanted * (count / wanted)];
-        *typed += alloc_types_find(types, call->callee, &call->frame, 1, 0, name);
+        *typed += alloc_types_find(types, call->callee, &call->frame, 1, 0, name, &(bool){false});
     }
     const uint64_t spent_ns = clock_thread_cpu_ns() - before_ns;
     alloc_types_free(types);

@@ -40,7 +40,7 @@ static struct found *find_all(const struct program *program, const struct alloc_
     for (size_t i = 0; i < program->count; i++) {
         found[i].call = &program->calls[i];
         if (!alloc_types_find(types, program->calls[i].callee, &program->calls[i].frame, 1, 0,
-                              found[i].name))
+                              found[i].name, &(bool){false}))
             found[i].name[0] = '\0';
     }
     alloc_types_free(types);

@@ -44,7 +44,7 @@ static void complain(struct judge *judge, const struct profile_entry *entry, con
         fprintf(stderr,
                 "torn: site %" PRIu32 " (%s): %s: allocs %" PRIu64 ", frees %" PRIu64
                 ", before %" PRIu64 "\n",
-                entry->site->id, entry->site->frames[0].function, what, entry->allocs, entry->frees,
+                entry->site->id, entry->site->frames[0]->function, what, entry->allocs, entry->frees,
                 before);
 }
 

@@ -57,7 +57,9 @@ static bool find(const struct elf_file *elf, const char *function, uint64_t retu
     const struct alloc_frame frame = {.return_pc = TEXT + return_at, .entry = TEXT + entry_at};
     struct alloc_types *types = alloc_types_new(&source);
     cr_assert_not_null(types);
-    const bool found = alloc_types_find(types, function, &frame, 1, object_bytes, name);
+    bool callers_matter;
+    const bool found =
+        alloc_types_find(types, function, &frame, 1, object_bytes, name, &callers_matter);
     alloc_types_free(types);
     return found;
 }

@@ -206,7 +206,7 @@ static void check_published(const char *version)
     check_entry(profile, 0, 0, 0); /* newest first; without a count, and yet in it */
     check_entry(profile, 1, 13, 6);
     cr_assert_eq(profile->entries[1].site->object_bytes, 64);
-    cr_assert_str_eq(profile->entries[1].site->frames[0].function, "main.leak");
+    cr_assert_str_eq(profile->entries[1].site->frames[0]->function, "main.leak");
     profile_unref(profile);
     close_target();
 }

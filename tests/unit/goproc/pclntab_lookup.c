@@ -279,15 +279,37 @@ Test(call_stacks, hides_the_runtime_drops_goexit_and_groups_inlined_calls)
     make_stacks("go1.26.8");
     const struct site *site = site_of(pcs, 5);
     cr_assert_eq(site->runtime_frame_count, 1);
-    cr_assert_str_eq(site->runtime_frames[0].function, "runtime.mallocgc");
+    cr_assert_str_eq(site->runtime_frames[0]->function, "runtime.mallocgc");
     cr_assert_eq(site->frame_count, 3);
-    cr_assert_str_eq(site->frames[0].function, "main.inner");
-    cr_assert_str_eq(site->frames[1].function, "main.middle");
-    cr_assert_str_eq(site->frames[2].function, "main.leak");
-    cr_assert(site->frames[0].starts_location);
-    cr_assert_not(site->frames[1].starts_location);
-    cr_assert_not(site->frames[2].starts_location);
-    cr_assert_eq(site->frames[2].address, PC_LEAK + 0x50);
+    cr_assert_str_eq(site->frames[0]->function, "main.inner");
+    cr_assert_str_eq(site->frames[1]->function, "main.middle");
+    cr_assert_str_eq(site->frames[2]->function, "main.leak");
+    cr_assert(site->frames[0]->starts_location);
+    cr_assert_not(site->frames[1]->starts_location);
+    cr_assert_not(site->frames[2]->starts_location);
+    cr_assert_eq(site->frames[2]->address, PC_LEAK + 0x50);
+    drop_stacks();
+}
+
+Test(call_stacks, lets_sites_share_the_frames_they_go_through)
+{
+    const uint64_t one[] = {PC_MALLOCGC + 0x20, PC_LEAK + 0x50, PC_LEAK + 0x45, PC_LEAK + 0x11};
+    const uint64_t other[] = {PC_MALLOCGC + 0x90, PC_LEAK + 0x50, PC_LEAK + 0x45, PC_LEAK + 0x11};
+    const uint64_t alone[] = {PC_MALLOCGC + 0x20, PC_LEAK + 0x11};
+    make_stacks("go1.26.8");
+    const struct site *first = site_of(one, 4), *second = site_of(other, 4);
+    cr_assert_neq(first, second);
+    cr_assert_neq(first->runtime_frames[0], second->runtime_frames[0]);
+    cr_assert_eq(first->frame_count, second->frame_count);
+    for (uint32_t i = 0; i < first->frame_count; i++)
+        cr_assert_eq(first->frames[i], second->frames[i]);
+    /* The same call where it starts a Location of its own is another frame. */
+    const struct site *third = site_of(alone, 2);
+    const struct frame *joined = first->frames[first->frame_count - 1];
+    cr_assert_str_eq(third->frames[0]->function, joined->function);
+    cr_assert_not(joined->starts_location);
+    cr_assert(third->frames[0]->starts_location);
+    cr_assert_eq(third->frames[0]->address, PC_LEAK + 0x11);
     drop_stacks();
 }
 
@@ -298,8 +320,8 @@ Test(call_stacks, shows_everything_when_all_of_it_is_the_runtime)
     const struct site *site = site_of(pcs, 3);
     cr_assert_eq(site->runtime_frame_count, 0);
     cr_assert_eq(site->frame_count, 2);
-    cr_assert_eq(site->frames[1].line, 20);
-    cr_assert(site->frames[1].starts_location);
+    cr_assert_eq(site->frames[1]->line, 20);
+    cr_assert(site->frames[1]->starts_location);
     drop_stacks();
 }
 
@@ -309,7 +331,7 @@ Test(call_stacks, expands_a_stack_that_was_cut_within_an_inlined_call)
     make_stacks("go1.26.8");
     const struct site *site = site_of(pcs, 2);
     cr_assert_eq(site->frame_count, 3);
-    cr_assert_str_eq(site->frames[2].function, "main.leak");
+    cr_assert_str_eq(site->frames[2]->function, "main.leak");
     drop_stacks();
 }
 
@@ -318,10 +340,10 @@ Test(call_stacks, tells_generic_instances_apart_except_where_pprof_does_not)
     /* main.Map[go.shape.string] inlined into main.Map[go.shape.int]. */
     const uint64_t pcs[] = {PC_MAP + 0x18, PC_MAP + 0x09, PC_GOEXIT + 1};
     make_stacks("go1.22.12");
-    cr_assert_not(site_of(pcs, 3)->frames[1].starts_location);
+    cr_assert_not(site_of(pcs, 3)->frames[1]->starts_location);
     drop_stacks();
     make_stacks("go1.21.13"); /* compares main.Map[...] with itself and takes it for recursion */
-    cr_assert(site_of(pcs, 3)->frames[1].starts_location);
+    cr_assert(site_of(pcs, 3)->frames[1]->starts_location);
     drop_stacks();
 }
 
@@ -331,9 +353,9 @@ Test(call_stacks, keeps_addresses_that_are_in_no_go_function)
     make_stacks("go1.26.8");
     const struct site *site = site_of(pcs, 2);
     cr_assert_eq(site->frame_count, 2);
-    cr_assert_str_eq(site->frames[0].function, "");
-    cr_assert_eq(site->frames[0].address, 0x7fff12345678);
-    cr_assert(site->frames[1].starts_location);
+    cr_assert_str_eq(site->frames[0]->function, "");
+    cr_assert_eq(site->frames[0]->address, 0x7fff12345678);
+    cr_assert(site->frames[1]->starts_location);
     drop_stacks();
 }
 
@@ -355,7 +377,7 @@ Test(call_stacks, remembers_more_pcs_than_its_first_table_holds)
     make_stacks("go1.26.8");
     for (uint64_t i = 1; i < 5000; i++) {
         pcs[0] = i * 8;
-        cr_assert_eq(site_of(pcs, 2)->frames[0].address, i * 8);
+        cr_assert_eq(site_of(pcs, 2)->frames[0]->address, i * 8);
     }
     cr_assert_eq(site_table_count(sites), 4999);
     drop_stacks();

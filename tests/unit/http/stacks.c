@@ -32,9 +32,9 @@ static const struct stack_profile *make_profile(enum stack_kind kind)
     struct site_table *sites = site_table_new();
     struct stack_profile *profile = stack_profile_begin(kind, sites);
     const uint64_t pc = 0x1001;
-    const struct frame frame = {"main.wait", "/app/main.go", pc, 5, 4, true};
+    const struct frame frame = {"main.wait", "/app/main.go", pc, 5, 4, true, {0}};
     const struct stack_place place = {pc, 0x1000, false};
-    const struct stack stack = {&pc, &frame, &place, 1, 1, false};
+    const struct stack stack = {&pc, &frame, &place, 1, 1, false, NULL};
     const struct stack *added = stack_profile_add_stack(profile, &stack, &err);
     const struct goroutine goroutine = {.id = 7, .state = "select", .stack = added};
     cr_assert(stack_profile_count(profile, added, NULL, 1, &err));

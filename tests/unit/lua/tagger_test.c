@@ -37,11 +37,12 @@ static void release(void)
     tagger = NULL;
 }
 
-static const struct frame stack[] = {
+static const struct frame frames[] = {
     {.function = "main.encode", .file = "/src/json.go", .line = 12},
     {.function = "example.com/shop/cart.(*Cart).load[...]", .file = "/src/cart.go", .line = 40},
     {.function = "main.worker", .file = "/src/main.go", .line = 7},
 };
+static const struct frame *const stack[] = {&frames[0], &frames[1], &frames[2]};
 
 static const char *ask(void)
 {

@@ -166,9 +166,9 @@ Test(profile_reader, reads_what_goprofd_writes)
     const struct profile_entry *entry = &written->entries[0];
     cr_assert_eq(read->samples[0].values[3], entry->inuse_bytes);
     cr_assert_eq(read->samples[0].frame_count, entry->site->frame_count);
-    cr_assert_eq(read->samples[0].locations[0]->address, entry->site->frames[0].address - 1);
+    cr_assert_eq(read->samples[0].locations[0]->address, entry->site->frames[0]->address - 1);
     cr_assert_str_eq(read->samples[0].locations[0]->lines[0].function->name,
-                     entry->site->frames[0].function);
+                     entry->site->frames[0]->function);
     profile_reader_free(read);
     profile_unref(written);
     buffer_release(&bytes);

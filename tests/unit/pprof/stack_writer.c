@@ -27,13 +27,13 @@ static const struct stack *add_stack(struct stack_profile *profile, bool cut)
 {
     static const uint64_t pcs[] = {0x1011, 0x2021, 0x2016, 0x3001};
     static const struct frame frames[] = {
-        {"runtime.gopark", "/go/proc.go", 0x1011, 7, 1, true},
-        {"main.inner[go.shape.int]", "/app/main.go", 0x2021, 20, 19, true},
-        {"main.outer", "/app/main.go", 0x2021, 30, 29, false},
+        {"runtime.gopark", "/go/proc.go", 0x1011, 7, 1, true, {0}},
+        {"main.inner[go.shape.int]", "/app/main.go", 0x2021, 20, 19, true, {0}},
+        {"main.outer", "/app/main.go", 0x2021, 30, 29, false, {0}},
     };
     static const struct stack_place places[] = {
         {0x1011, 0x1000, false}, {0x2021, 0x2000, true}, {0x2016, 0x2000, false}};
-    const struct stack stack = {pcs, frames, places, 4, 3, cut};
+    const struct stack stack = {pcs, frames, places, 4, 3, cut, NULL};
     struct error err;
     return stack_profile_add_stack(profile, &stack, &err);
 }

@@ -73,7 +73,7 @@ Test(scraped_heap, keeps_values_stacks_and_mappings_as_they_came)
     cr_assert_eq(entry->site->object_bytes, (uint64_t)entry->block_bytes);
     cr_assert_eq(entry->site->frame_count, 5);
     for (size_t i = 0; i < 5; i++) {
-        const struct frame *frame = &entry->site->frames[i];
+        const struct frame *frame = entry->site->frames[i];
         cr_assert_str_eq(frame->function, handler[i].function);
         cr_assert_str_eq(frame->file, handler[i].file);
         cr_assert_eq(frame->address, handler[i].address);

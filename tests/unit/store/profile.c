@@ -63,3 +63,27 @@ Test(profile, refuses_a_capacity_that_no_memory_holds)
     cr_assert_null(profile_begin(table, SIZE_MAX));
     site_table_unref(table);
 }
+
+Test(profile, begins_with_the_entries_of_another_as_far_as_there_is_room)
+{
+    struct site_table *table = site_table_new();
+    struct profile *first = profile_begin(table, 2);
+    first->entries[0] = (struct profile_entry){.allocs = 1, .inuse_bytes = 10};
+    first->entries[1] = (struct profile_entry){.allocs = 2, .inuse_bytes = 20};
+    first->entry_count = 2;
+    const struct profile *sealed = profile_seal(first);
+    size_t kept = 0;
+    struct profile *longer = profile_begin_from(table, 3, sealed, &kept);
+    cr_assert_eq(kept, 2);
+    cr_assert_eq(longer->entries[1].inuse_bytes, 20);
+    cr_assert_eq(longer->entries[2].inuse_bytes, 0);
+    cr_assert_eq(longer->entry_count, 0); /* what is kept is for the builder to say */
+    cr_assert_eq(longer->totals.inuse_bytes, 0);
+    struct profile *shorter = profile_begin_from(table, 1, sealed, &kept);
+    cr_assert_eq(kept, 1);
+    cr_assert_eq(shorter->entries[0].allocs, 1);
+    profile_discard(shorter);
+    profile_discard(longer);
+    profile_unref(sealed);
+    site_table_unref(table);
+}

@@ -149,3 +149,23 @@ Test(profile_scale, gives_negative_use_as_go_does_when_counters_are_torn)
     cr_assert_eq(entry.inuse_objects, -1);
     cr_assert_eq(entry.inuse_bytes, -100);
 }
+
+Test(profile_scale, gives_the_same_one_by_one_and_with_factors_that_are_kept)
+{
+    static const int64_t rates[] = {1, 512, 524288};
+    uint64_t state = 42;
+    for (size_t r = 0; r < 3; r++) {
+        struct profile_scaler scaler;
+        profile_scaler_init(&scaler, rates[r], r == 1);
+        for (size_t i = 0; i < 20000; i++) { /* far more sizes than are kept */
+            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            const uint64_t object_bytes = 8 * (1 + (state >> 33) % (i % 2 == 0 ? 60 : 4000));
+            const uint64_t allocs = 1 + (state >> 20) % 1000, frees = (state >> 50) % allocs;
+            const struct profile_raw raw = {allocs, frees, allocs * object_bytes, frees * object_bytes};
+            struct profile_entry alone = {0}, together = {0};
+            profile_scale(&alone, &raw, object_bytes, rates[r], r == 1);
+            profile_scaler_scale(&scaler, &together, &raw, object_bytes);
+            cr_assert_arr_eq(&alone, &together, sizeof(alone), "%" PRIu64 " bytes", object_bytes);
+        }
+    }
+}

@@ -81,9 +81,9 @@ Test(site, keeps_hidden_frames_apart_from_those_pprof_shows)
     cr_assert_eq(site->id, 1);
     cr_assert_eq(site->object_bytes, 48);
     cr_assert_eq(site->runtime_frame_count, 2);
-    cr_assert_str_eq(site->runtime_frames[1].function, "runtime.growslice");
+    cr_assert_str_eq(site->runtime_frames[1]->function, "runtime.growslice");
     cr_assert_eq(site->frame_count, 2);
-    cr_assert_str_eq(site->frames[0].function, "main.leak");
+    cr_assert_str_eq(site->frames[0]->function, "main.leak");
     cr_assert_eq(sample_site(table, "main.main", 0, 8)->id, 2);
     cr_assert_eq(site_table_count(table), 2);
     site_table_unref(table);
@@ -124,7 +124,7 @@ Test(site, blames_the_innermost_frame_outside_the_standard_library)
                     "example.com/shop/cart.(*Cart).load[...] main.handle net/http.(*conn).serve",
                     1, 512);
     cr_assert_str_eq(site->blame->function, "example.com/shop/cart.(*Cart).load[...]");
-    cr_assert_eq(site->blame, &site->frames[3]);
+    cr_assert_eq(site->blame, site->frames[3]);
     cr_assert_str_eq(site->package, "example.com/shop/cart");
 
     site = sample_site(table, "bufio.NewReaderSize net/http.(*conn).serve", 0, 4096);
@@ -254,4 +254,26 @@ Test(site_table, lives_until_its_last_hold_is_dropped)
     cr_assert_str_eq(text, "main.leak");
     site_table_unref(table);
     site_table_unref(NULL);
+}
+
+Test(site, shares_frames_that_the_table_keeps_and_copies_all_others)
+{
+    struct site_table *table = site_table_new();
+    struct error err;
+    const struct frame frame = {.function = site_table_string(table, "main.leak", 9),
+                                .file = site_table_string(table, "main.go", 7),
+                                .line = 5};
+    const struct frame *kept = site_table_frame(table, &frame);
+    const struct site_facts shared = {.kept = &kept, .frame_count = 1, .object_bytes = 8};
+    const struct site_facts copied = {.frames = &frame, .frame_count = 1, .object_bytes = 8};
+    const struct site *first = site_table_add(table, &shared, &err);
+    const struct site *second = site_table_add(table, &shared, &err);
+    const struct site *third = site_table_add(table, &copied, &err);
+    cr_assert_eq(first->frames[0], kept);
+    cr_assert_eq(second->frames[0], kept);
+    cr_assert_neq(third->frames[0], kept);
+    cr_assert_neq(third->frames[0], &frame);
+    cr_assert_eq(third->frames[0]->line, 5);
+    cr_assert_str_eq(third->tag, first->tag);
+    site_table_unref(table);
 }

@@ -371,13 +371,13 @@ Test(tag_rules, give_the_tag_of_the_first_that_matches_any_frame)
     site_table_unref(table);
 }
 
-static bool two_words(void *context, const struct frame *frames, size_t frame_count,
+static bool two_words(void *context, const struct frame *const *frames, size_t frame_count,
                       char tag[TAG_ROOM])
 {
     (*(int *)context)++;
     if (frame_count < 2)
         return false;
-    tag_name_copy(frames[1].function, tag);
+    tag_name_copy(frames[1]->function, tag);
     return true;
 }
 

@@ -39,7 +39,7 @@ Test(tops, puts_sites_of_one_type_and_tag_together_and_sorts_by_bytes)
     cr_assert_eq(tops->allocations[0].alloc_bytes, 5000);
     cr_assert_eq(tops->allocations[0].inuse_bytes, 35);
     cr_assert_eq(tops->allocations[0].site_count, 2);
-    cr_assert_str_eq(tops->allocations[0].site->frames[0].function, "strings.Repeat");
+    cr_assert_str_eq(tops->allocations[0].site->frames[0]->function, "strings.Repeat");
     cr_assert_str_eq(tops->allocations[1].tag, "main.small");
     cr_assert_str_eq(tops->allocations[2].type_name, "string");
 
@@ -48,7 +48,7 @@ Test(tops, puts_sites_of_one_type_and_tag_together_and_sorts_by_bytes)
     cr_assert_eq(tops->retentions[0].inuse_bytes, 50);
     cr_assert_eq(tops->retentions[1].inuse_bytes, 35);
     /* The largest by what the list is about. */
-    cr_assert_str_eq(tops->retentions[1].site->frames[0].function, "main.large");
+    cr_assert_str_eq(tops->retentions[1].site->frames[0]->function, "main.large");
     tops_unref(tops);
 }
 
