@@ -11,6 +11,7 @@
 #include "core/sampler.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 
@@ -47,6 +48,8 @@ struct sampler {
     int control_fd;
     uint64_t interval_ns;
     uint64_t dense_at_ns; /* when those short of memory are read again; UINT64_MAX: no one is */
+    uint64_t known_targets; /* what targets_mark() said at the last beat */
+    unsigned trim_in_beats; /* 0: not planned */
     pthread_t thread;
     bool started;
 };
@@ -57,6 +60,9 @@ struct sampler {
 #define JOB_MARGIN_NS (5 * CLOCK_NS_PER_MS)
 /* What a profile gets after each beat where beats leave no time at all. */
 #define JOB_LEAST_NS (2 * CLOCK_NS_PER_MS)
+
+/* By then those that a beat opened have been read twice, and given back what finding their stacks out took. */
+enum { TRIM_AFTER_BEATS = 3 };
 
 /* Processes that may run out of memory are read so many times as often, but not more often than that. */
 #define DENSE_READS 4
@@ -158,7 +164,8 @@ static void tell_subscriber(const struct sampler *sampler)
         (void)mailbox_post(sampler->subscriber, published); /* refused only while stopping */
 }
 
-static void publish(struct sampler *sampler)
+/* Returns how many views there are. */
+static size_t publish(struct sampler *sampler)
 {
     size_t count = 0;
     for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
@@ -168,6 +175,7 @@ static void publish(struct sampler *sampler)
     struct error err;
     if (!board_publish(sampler->board, sampler->views, count, clock_realtime_ns(), &err))
         log_error(log_msg("a beat was not published"), log_str("reason", err.message));
+    return count;
 }
 
 /* Offers the last profiles of those that ended since the last call. */
@@ -218,6 +226,29 @@ static void read_those_short_of_memory(struct sampler *sampler)
     plan_dense_read(sampler);
 }
 
+/* ---- memory ---- */
+
+/* Changes when a target comes, goes or restarts. */
+static uint64_t targets_mark(const struct sampler *sampler, size_t view_count)
+{
+    uint64_t mark = view_count;
+    for (size_t i = 0; i < view_count; i++)
+        mark = mark * UINT64_C(1099511628211) + sampler->views[i].info->facts.generation;
+    return mark;
+}
+
+/* Opening a process takes some MiB for a moment; after two hundred of them a third of the daemon's memory was
+ * free and still resident. */
+static void give_memory_back(struct sampler *sampler, size_t view_count)
+{
+    const uint64_t mark = targets_mark(sampler, view_count);
+    if (mark != sampler->known_targets)
+        sampler->trim_in_beats = TRIM_AFTER_BEATS;
+    else if (sampler->trim_in_beats > 0 && --sampler->trim_in_beats == 0)
+        (void)malloc_trim(0);
+    sampler->known_targets = mark;
+}
+
 /* ---- a beat ---- */
 
 static void run_beat(struct sampler *sampler)
@@ -227,8 +258,9 @@ static void run_beat(struct sampler *sampler)
     for (size_t i = 0; i < target_set_count(sampler->targets); i++)
         target_read(target_set_at(sampler->targets, i), clock_monotonic_ns());
     offer_losses(sampler);
-    publish(sampler);
+    const size_t view_count = publish(sampler);
     tell_subscriber(sampler);
+    give_memory_back(sampler, view_count);
     plan_dense_read(sampler);
 }
 
@@ -328,7 +360,7 @@ static void wait_until(struct sampler *sampler, uint64_t due_ns)
         handle_messages(sampler);
         if (note_exits(sampler, count)) {
             offer_losses(sampler);
-            publish(sampler);
+            (void)publish(sampler);
             tell_subscriber(sampler);
         }
     }

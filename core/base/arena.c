@@ -57,9 +57,15 @@ static struct chunk *add_chunk(struct arena *arena, size_t capacity)
     return chunk;
 }
 
-/* The last chunk takes what is left below the cap, if [bytes] fit into that. */
+/* The first are small, since hundreds of targets have hardly a site: each as large as all before it, up to
+ * chunk_bytes.  The last takes what is left below the cap, if [bytes] fit into that. */
 static size_t chunk_size(const struct arena *arena, size_t bytes)
 {
+    enum { FIRST_SHARE = 16 };
+    const size_t first = arena->chunk_bytes / FIRST_SHARE;
+    const size_t wanted = arena->used_bytes < first ? first : arena->used_bytes;
+    if (wanted < arena->chunk_bytes && wanted >= bytes && wanted <= arena->max_bytes / 4)
+        return wanted;
     const size_t taken = arena->used_bytes + sizeof(struct chunk);
     const size_t left = taken < arena->max_bytes ? arena->max_bytes - taken : 0;
     return left < arena->chunk_bytes && left >= bytes ? left : arena->chunk_bytes;

@@ -10,7 +10,7 @@
 
 struct arena;
 
-/* [chunk_bytes]: size of one malloc; larger requests get a chunk of their own. */
+/* [chunk_bytes]: size of one malloc, once so much is in use; large requests get a chunk of their own. */
 struct arena *arena_new(size_t max_bytes, size_t chunk_bytes);
 void arena_free(struct arena *arena); /* NULL is allowed */
 

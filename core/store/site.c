@@ -16,7 +16,7 @@
 
 enum {
     CHUNK_BYTES = 64 << 10,
-    STRING_SLOTS_FIRST = 1024, /* a power of two, as all sizes of the set */
+    STRING_SLOTS_FIRST = 256, /* a power of two, as all sizes of the set */
 };
 
 struct string_slot {
