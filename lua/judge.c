@@ -330,6 +330,7 @@ void judge_beat(struct judge *judge, const struct board_page *page)
     for (size_t i = 0; i < page->target_count; i++)
         judge_target(judge, &page->targets[i], &failing_left_ns, now_ns);
     judge_forget_absent(judge, now_ns);
+    judge_self(judge, now_ns);
     publish_findings(judge, now_ns);
     if (!judge->wiring.recorded)
         judge_publish_report(judge);

@@ -3,6 +3,7 @@
  *   judge.c         loading, and the beat: page -> targets -> rules
  *   judge_pair.c    one rule on one target: gates, evaluation, suspension, findings
  *   judge_watch.c   the targets that are watched
+ *   judge_self.c    alerts of goprofd itself
  *   judge_report.c  what is told of rules: GET /v1/rules, "why did it not fire" */
 #ifndef GOPROFD_LUA_JUDGE_PARTS_H
 #define GOPROFD_LUA_JUDGE_PARTS_H
@@ -106,6 +107,11 @@ void judge_free_pairs(struct pair *pairs, size_t rule_count); /* NULL is allowed
 /* Evaluates rule [index] on [watched] and takes what it says to the ledger. */
 void judge_pair(struct judge *judge, size_t index, struct watched *watched,
                 const struct observation *seen, uint64_t now_ns);
+
+/* ---- judge_self.c ---- */
+
+/* Raises what goprofd cannot do at present, and closes what it can do again. */
+void judge_self(struct judge *judge, uint64_t now_ns);
 
 /* ---- judge_report.c ---- */
 

@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "core/store/archive.h"
 #include "core/store/finding.h"
+#include "core/store/problems.h"
 #include "core/store/profile.h"
 #include "core/store/profile_history.h"
 #include "core/store/ring.h"
@@ -57,6 +58,7 @@ struct board {
     struct capture_count captures[CAPTURE_IDS_MAX];
     uint64_t capture_uses;
     struct board_counters counters;
+    struct problems *problems; /* has a lock of its own */
 };
 
 /* clang-format off */
@@ -162,10 +164,12 @@ struct board *board_new(size_t ring_capacity_snapshots)
     board->history_max_bytes = UINT64_MAX;
     board->page = page_new(0);
     board->findings = finding_set_new(NULL, 0, 0);
-    if (board->page == NULL || board->findings == NULL ||
+    board->problems = problems_new();
+    if (board->page == NULL || board->findings == NULL || board->problems == NULL ||
         pthread_mutex_init(&board->lock, NULL) != 0) {
         board_page_unref(board->page);
         finding_set_unref(board->findings);
+        problems_free(board->problems);
         free(board);
         return NULL;
     }
@@ -192,8 +196,14 @@ void board_free(struct board *board)
     free(board->past);
     for (size_t i = 0; i < CAPTURE_IDS_MAX; i++)
         free(board->captures[i].id);
+    problems_free(board->problems);
     pthread_mutex_destroy(&board->lock);
     free(board);
+}
+
+struct problems *board_problems(struct board *board)
+{
+    return board->problems;
 }
 
 struct board_counters *board_counters(struct board *board)
@@ -670,8 +680,8 @@ size_t board_history_after(struct board *board, const char *id, uint64_t since_r
     return from_ring ? keep_after(out, count, since_realtime_ns, after) : count;
 }
 
-const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,
-                                       struct error *err)
+static const struct profile *past_profile(struct board *board, const char *id,
+                                          uint64_t realtime_ns, bool or_oldest, struct error *err)
 {
     struct profile_run *run = profile_run_new();
     const struct profile *profile = NULL;
@@ -685,6 +695,8 @@ const struct profile *board_profile_at(struct board *board, const char *id, uint
         found = known && profile_history_find(slot->profiles, realtime_ns, run);
         if (known && !found)
             oldest_ns = profile_history_oldest_ns(slot->profiles);
+        if (or_oldest && oldest_ns != 0)
+            found = profile_history_find(slot->profiles, oldest_ns, run);
         pthread_mutex_unlock(&board->lock);
     }
     if (found)
@@ -702,6 +714,18 @@ const struct profile *board_profile_at(struct board *board, const char *id, uint
     }
     profile_run_free(run);
     return profile;
+}
+
+const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,
+                                       struct error *err)
+{
+    return past_profile(board, id, realtime_ns, false, err);
+}
+
+const struct profile *board_profile_before(struct board *board, const char *id,
+                                           uint64_t realtime_ns, struct error *err)
+{
+    return past_profile(board, id, realtime_ns, true, err);
 }
 
 /* ---- what was before this run ---- */

@@ -20,6 +20,7 @@
 
 struct board;
 struct finding_set;
+struct problems;
 struct profile;
 struct rules_report;
 struct snapshot;
@@ -114,6 +115,7 @@ void board_limit_history(struct board *board, uint64_t max_bytes);
 void board_free(struct board *board);                    /* no other user may remain */
 
 struct board_counters *board_counters(struct board *board);
+struct problems *board_problems(struct board *board); /* of goprofd itself; never NULL */
 
 /* Publishes one beat.  [views]: all targets now watched; their holds are taken over, also on
  * failure.  Each view whose snapshot is newer than its ring's newest is pushed into the ring of its
@@ -162,6 +164,10 @@ size_t board_history_after(struct board *board, const char *id, uint64_t since_r
  * caller.  NULL with ERROR_NOT_FOUND (no such target, or nothing so old) or ERROR_NO_MEMORY. */
 const struct profile *board_profile_at(struct board *board, const char *id, uint64_t realtime_ns,
                                        struct error *err);
+
+/* The same, or, if none is so old, the oldest that is kept. */
+const struct profile *board_profile_before(struct board *board, const char *id,
+                                           uint64_t realtime_ns, struct error *err);
 
 /* Takes over the hold; NULL leaves the last set in place. */
 void board_publish_findings(struct board *board, const struct finding_set *set);

@@ -22,6 +22,7 @@
 #include "core/store/journal_files.h"
 #include "core/store/journal_parts.h"
 #include "core/store/pack.h"
+#include "core/store/problems.h"
 #include "core/store/profile.h"
 #include "core/store/segment.h"
 #include "core/store/snapshot.h"
@@ -154,6 +155,7 @@ static void fail(struct journal *journal, const struct error *err, uint64_t now_
     if (!journal->failing)
         log_error(log_msg("history cannot be written to disk; it goes on in memory and is tried again"),
                   log_str("dir", journal->dir), log_str("reason", err->message));
+    problems_set(board_problems(journal->board), PROBLEM_HISTORY_DISK, err->message);
     journal->failing = true;
     journal->retry_at_ns = now_ns + RETRY_NS;
     close_segment(journal);
@@ -232,6 +234,7 @@ static void flush(struct journal *journal)
     if (journal->failing)
         log_info(log_msg("history is written to disk again"), log_str("dir", journal->dir));
     journal->failing = false;
+    problems_clear(board_problems(journal->board), PROBLEM_HISTORY_DISK);
     buffer_clear(&journal->plain);
     count(&journal->counters->history_disk_snapshots, journal->plain_rows);
     journal->plain_rows = 0;

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "core/base/buffer.h"
+#include "core/store/problems.h"
 #include "lua/judge.h"
 #include "stage.h"
 
@@ -221,5 +222,27 @@ Test(lifecycle, a_damaged_file_of_alerts_does_no_harm)
         }
     }
     buffer_release(&out);
+    stage_close(&stage);
+}
+
+Test(lifecycle, what_goprofd_itself_cannot_do_is_an_alert_until_it_can)
+{
+    struct stage stage;
+    struct stage_target *target = open_stage(&stage, HIGH(""));
+    struct problems *problems = board_problems(stage.board);
+    beats(&stage, target, 1, 2);
+    cr_assert_eq(stage_open_findings(&stage), 0);
+    problems_set(problems, PROBLEM_CAPTURES, "write /profiles: No space left on device");
+    beats(&stage, target, 1, 1);
+    const struct finding *finding = stage_find(&stage, FINDING_ALERT, "goprofd/capture_failed");
+    cr_assert_not_null(finding);
+    cr_expect_eq(finding->state, FINDING_FIRING);
+    cr_expect(strstr(finding->message, "No space left") != NULL, "%s", finding->message);
+    beats(&stage, target, 1, 30);
+    cr_expect_eq(stage_open_findings(&stage), 1);
+    cr_expect_eq(stage.capture_count, 0, "nothing to capture of goprofd");
+    problems_clear(problems, PROBLEM_CAPTURES);
+    beats(&stage, target, 1, 1);
+    cr_expect_eq(stage_open_findings(&stage), 0);
     stage_close(&stage);
 }
