@@ -155,6 +155,7 @@ static struct capture_settings capture_settings_of(const struct config *config)
         .min_interval_ns = config->profile_capture_min_interval_sec * CLOCK_NS_PER_S,
         .on_severities = config->profile_capture_on_severities,
         .on_exit = config->profile_capture_on_exit,
+        .before_ns = config->profile_capture_before_sec * CLOCK_NS_PER_S,
     };
 }
 

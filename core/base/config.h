@@ -126,6 +126,7 @@ struct config {
     uint64_t profile_capture_min_interval_sec;
     unsigned profile_capture_on_severities;
     enum capture_on_exit profile_capture_on_exit;
+    uint64_t profile_capture_before_sec;
     const char *rules_dir;
     const char *state_dir; /* "": open alerts are forgotten with the daemon */
     const char *default_target; /* "": none */

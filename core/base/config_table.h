@@ -59,6 +59,7 @@ enum option_kind {
     X(profile_capture_min_interval_sec, SECONDS,        "60",             0,       604800,        true,  true,  "Least time between two automatic captures of a target") \
     X(profile_capture_on_severities,    SEVERITIES,     "critical",       0,       0,             true,  true,  "Severities of alerts that capture a profile") \
     X(profile_capture_on_exit,          ON_EXIT,        "oom",            0,       0,             true,  false, "Whose last profile is captured when its process ends, if profile_capture_enabled") \
+    X(profile_capture_before_sec,       SECONDS,        "60",             0,       86400,         true,  false, "An automatic capture is two: the heap profile of so long ago as well, to compare with; 0: one alone") \
     X(rules_dir,                        PATH,           "rules",          0,       0,             true,  false, "Folder with the rules, *.lua") \
     X(state_dir,                        PATH_OR_NONE,   "",               0,       0,             false, false, "Folder in which open alerts are kept over a restart of goprofd; empty: nowhere") \
     X(default_target,                   NAME,           "",               0,       0,             false, false, "Target that requests without ?target= mean; empty: the first") \

@@ -15,23 +15,28 @@
 #include "core/base/log.h"
 #include "core/base/mailbox.h"
 #include "core/capture/capture_cooldown.h"
-#include "core/capture/capture_encode.h"
 #include "core/capture/capture_file.h"
 #include "core/capture/capture_job.h"
 #include "core/capture/capture_list.h"
+#include "core/capture/capture_take.h"
 #include "core/store/board.h"
+#include "core/store/problems.h"
 #include "core/store/profile.h"
 #include "core/store/target_info.h"
 
 enum {
     CAPTURE_QUEUE_REQUESTS = 64,
+    CAPTURE_PROBE_BYTES = 256 << 10, /* more than most captures have */
     CAPTURE_ANSWER_MAX_BYTES = 256 << 20,
 };
+
+static const uint64_t PROBE_EVERY_NS = UINT64_C(5) * CLOCK_NS_PER_S;
 
 struct capturer {
     struct board *board;
     struct mailbox *requests;
-    struct capture_cooldown cooldown; /* the capture thread's alone */
+    struct capture_cooldown cooldown; /* these two are the capture thread's alone */
+    char failed_id[CAPTURE_TARGET_ID_MAX_BYTES]; /* the target of which a capture failed last */
     pthread_t thread;
     bool started; /* the owner's alone */
 
@@ -70,16 +75,6 @@ const char *capture_reason_name(enum capture_reason reason)
         return "oom";
     }
     return "unknown";
-}
-
-static bool is_of_exit(enum capture_reason reason)
-{
-    return reason == CAPTURE_EXIT || reason == CAPTURE_OOM;
-}
-
-static bool is_automatic(enum capture_reason reason)
-{
-    return reason == CAPTURE_ALERT || reason == CAPTURE_RULE || is_of_exit(reason);
 }
 
 /* ---- what is refused ---- */
@@ -164,7 +159,7 @@ static void answer_refused(struct capturer *capturer, bool last)
 static bool is_wanted(const struct outcome *outcome, struct error *err)
 {
     const struct capture_request *request = outcome->request;
-    if (!is_automatic(request->reason))
+    if (!capture_is_automatic(request->reason))
         return true;
     if (!outcome->settings.automatic)
         return error_set(err, ERROR_USAGE,
@@ -180,30 +175,6 @@ static bool is_wanted(const struct outcome *outcome, struct error *err)
     return true;
 }
 
-/* What the cooldown counts under: the last profile of a process must not fall victim to the one that
- * an alert took shortly before; a process that dies over and over has a cooldown for that. */
-static void cooldown_key(const struct capture_request *request, const char *id, char *key,
-                         size_t key_bytes)
-{
-    /* No target's id holds a slash. */
-    (void)snprintf(key, key_bytes, "%.*s%s", CAPTURE_TARGET_ID_MAX_BYTES, id,
-                   is_of_exit(request->reason) ? "/exit" : "");
-}
-
-static void rotate(const struct outcome *outcome, const char *target_id, const char *path,
-                   uint64_t now_realtime_ns)
-{
-    struct error err = {0};
-    size_t deleted = 0;
-    if (!capture_file_rotate(outcome->dir, target_id, &outcome->settings.limits, path,
-                             now_realtime_ns, &deleted, &err))
-        log_warn(log_msg("old captures could not be deleted"), log_str("target", target_id),
-                 log_str("error", err.message));
-    else if (deleted > 0)
-        log_debug(log_msg("old captures deleted"), log_str("target", target_id),
-                  log_u64("count", deleted));
-}
-
 static void keep_path(struct outcome *outcome, const char *path)
 {
     outcome->written++;
@@ -217,41 +188,17 @@ static void keep_path(struct outcome *outcome, const char *path)
 static bool capture_view(struct capturer *capturer, struct outcome *outcome,
                          const struct target_view *view, struct error *err)
 {
-    const struct capture_request *request = outcome->request;
-    const char *id = view->info->facts.id;
-    const bool automatic = is_automatic(request->reason);
-    const uint64_t monotonic_ns = clock_monotonic_ns();
-    const uint64_t realtime_ns = clock_realtime_ns();
-    char key[CAPTURE_TARGET_ID_MAX_BYTES + 8];
-
-    cooldown_key(request, id, key, sizeof(key));
-    if (automatic) {
-        const uint64_t left_ns = capture_cooldown_left_ns(
-            &capturer->cooldown, key, outcome->settings.min_interval_ns, monotonic_ns);
-        if (left_ns > 0)
-            return error_set(err, ERROR_LIMIT, "%s was captured lately: the next may be in %llu s",
-                             id,
-                             (unsigned long long)((left_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S));
-    }
     char path[CAPTURE_PATH_MAX_BYTES];
-    size_t bytes = 0;
-    const bool ok = capture_encode(request, view, outcome->dir, realtime_ns, path, &bytes, err);
-    if (automatic && !capture_cooldown_note(&capturer->cooldown, key, !ok, monotonic_ns))
-        log_warn(log_msg("no memory to remember a capture's cooldown"), log_str("target", id));
-    if (!ok) {
-        count(&board_counters(capturer->board)->captures_failed);
-        log_error(log_msg("capture failed"), log_str("target", id),
-                  log_str("reason", capture_reason_name(request->reason)),
-                  log_str("error", err->message));
-        return error_wrap(err, "capture of %s", id);
+    const struct capture_taker taker = {.board = capturer->board,
+                                        .cooldown = &capturer->cooldown,
+                                        .settings = &outcome->settings,
+                                        .request = outcome->request};
+    if (!capture_take(&taker, view, path, err)) {
+        if (err->code != ERROR_LIMIT) /* but a cooldown */
+            (void)snprintf(capturer->failed_id, sizeof(capturer->failed_id), "%s",
+                           view->info->facts.id);
+        return false;
     }
-    count(&board_counters(capturer->board)->captures_written);
-    board_count_capture(capturer->board, id);
-    log_info(log_msg("capture written"), log_str("target", id),
-             log_str("reason", capture_reason_name(request->reason)),
-             log_str("rule", request->rule ? request->rule : ""), log_str("path", path),
-             log_u64("bytes", bytes));
-    rotate(outcome, id, path, realtime_ns);
     keep_path(outcome, path);
     return true;
 }
@@ -370,11 +317,40 @@ static void answer_query(struct capturer *capturer, const struct capture_query *
     }
 }
 
+/* Whether captures can be kept again after one could not. */
+static void probe(struct capturer *capturer)
+{
+    struct outcome outcome = {.request = NULL};
+    struct error err;
+    load_settings(capturer, &outcome);
+    if (!capture_file_probe(outcome.dir, capturer->failed_id, CAPTURE_PROBE_BYTES, &err)) {
+        problems_set(board_problems(capturer->board), PROBLEM_CAPTURES, err.message);
+        return;
+    }
+    problems_clear(board_problems(capturer->board), PROBLEM_CAPTURES);
+    log_info(log_msg("captures can be kept again"), log_str("dir", outcome.dir));
+}
+
+/* The next request; NULL at the end.  While captures fail, tries now and then whether they still do. */
+static struct message *take_request(struct capturer *capturer)
+{
+    for (;;) {
+        char ignored[ERROR_MESSAGE_MAX_BYTES];
+        const bool failing =
+            problems_get(board_problems(capturer->board), PROBLEM_CAPTURES, ignored);
+        struct message *message = mailbox_take(
+            capturer->requests, failing ? clock_monotonic_ns() + PROBE_EVERY_NS : UINT64_MAX);
+        if (message != NULL || !failing || mailbox_is_closed(capturer->requests))
+            return message;
+        probe(capturer);
+    }
+}
+
 static void *thread_main(void *context)
 {
     struct capturer *capturer = context;
     struct message *message;
-    while ((message = mailbox_take(capturer->requests, UINT64_MAX)) != NULL) {
+    while ((message = take_request(capturer)) != NULL) {
         struct capture_job *job = (struct capture_job *)message;
         if (job->query.answer != NULL)
             answer_query(capturer, &job->query);

@@ -78,6 +78,7 @@ struct capture_settings {
     const char *dir;
     struct capture_limits limits; /* per target */
     uint64_t min_interval_ns;  /* cooldown per target, for automatic ones */
+    uint64_t before_ns;        /* of alerts and rules: the profile of so long ago as well; 0: not */
     unsigned on_severities;    /* 1 << enum severity */
 };
 

@@ -13,7 +13,7 @@
 enum { CAPTURE_COMMENT_BYTES = 1024 };
 
 bool capture_encode(const struct capture_request *request, const struct target_view *view,
-                    const char *dir, uint64_t now_realtime_ns, char path[CAPTURE_PATH_MAX_BYTES],
+                    const struct capture_pair *pair, const char *dir, uint64_t now_realtime_ns, char path[CAPTURE_PATH_MAX_BYTES],
                     size_t *bytes, struct error *err)
 {
     const struct target_facts *facts = &view->info->facts;
@@ -25,15 +25,16 @@ bool capture_encode(const struct capture_request *request, const struct target_v
     buffer_init(&profile, PROFILE_WRITER_MAX_BYTES);
     buffer_init(&sidecar, CAPTURE_SIDECAR_MAX_BYTES);
     clock_format_rfc3339(now_realtime_ns, when);
-    (void)snprintf(comment, sizeof(comment), "goprofd %s: %s, pid %ld, captured %s (%s)",
-                   GOPROFD_VERSION, facts->id, (long)facts->pid, when,
+    (void)snprintf(comment, sizeof(comment), "goprofd %s: %s, pid %ld, %s %s (%s)",
+                   GOPROFD_VERSION, facts->id, (long)facts->pid,
+                   pair->is_before ? "kept as it was" : "captured", when,
                    capture_reason_name(request->reason));
     const char *const comments[] = {comment};
 
     bool ok =
         profile_write_gzip(view->profile, PROFILE_DEFAULT_INUSE_SPACE, comments, 1, &profile, err);
     if (ok) {
-        capture_sidecar_write(request, view, now_realtime_ns, profile.length, &sidecar);
+        capture_sidecar_write(request, view, pair, now_realtime_ns, profile.length, &sidecar);
         ok = !sidecar.failed ||
              error_set(err, ERROR_LIMIT, "capture's JSON does not fit into %d bytes, or no memory",
                        CAPTURE_SIDECAR_MAX_BYTES);

@@ -269,6 +269,31 @@ close_dir:
     return ok;
 }
 
+bool capture_file_probe(const char *dir, const char *target_id, size_t bytes, struct error *err)
+{
+    char folder[CAPTURE_FOLDER_MAX_BYTES];
+    char name[TMP_NAME_BYTES];
+    bool ok = false;
+    capture_name_folder(target_id, folder);
+    void *zeros = calloc(1, bytes + 1);
+    if (zeros == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to try whether captures can be kept");
+    const int dir_fd = capture_file_open_dir(dir, err);
+    if (dir_fd != -1) {
+        const struct place place = {
+            .dir = dir, .folder = folder, .folder_fd = open_folder(dir_fd, dir, folder, err)};
+        if (place.folder_fd != -1) {
+            ok = write_temporary(&place, zeros, bytes, name, err);
+            if (ok)
+                (void)unlinkat(place.folder_fd, name, 0);
+            (void)close(place.folder_fd);
+        }
+        (void)close(dir_fd);
+    }
+    free(zeros);
+    return ok;
+}
+
 bool capture_dir_check(const char *dir, struct error *err)
 {
     char name[TMP_NAME_BYTES];

@@ -36,6 +36,10 @@ bool capture_file_write(const char *dir, const char *target_id,
                         const struct capture_content *content, uint64_t realtime_ns,
                         char path[CAPTURE_PATH_MAX_BYTES], struct error *err) GOPROFD_MUST_CHECK;
 
+/* Whether [bytes] could be written for [target_id] now; they are not kept. */
+bool capture_file_probe(const char *dir, const char *target_id, size_t bytes,
+                        struct error *err) GOPROFD_MUST_CHECK;
+
 /* What one target may keep; 0: no limit. */
 struct capture_limits {
     uint64_t max_files; /* profiles */

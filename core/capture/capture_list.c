@@ -141,7 +141,7 @@ static void copy_member(struct json *json, const struct config_node *sidecar, co
 static void write_sidecar(struct json *json, int folder_fd, const struct found *item)
 {
     static const char *const keys[] = {"target", "reason", "severity", "rule", "finding", "message",
-                                       "go_version", "vcs_revision", "profile_time"};
+                                       "pair", "before", "go_version", "vcs_revision", "profile_time"};
     char name[CAPTURE_NAME_MAX_BYTES];
     struct buffer text;
     struct config_node sidecar;

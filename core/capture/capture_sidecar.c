@@ -4,6 +4,7 @@
 #include "core/base/buffer.h"
 #include "core/base/json.h"
 #include "core/capture/capture.h"
+#include "core/capture/capture_encode.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
 #include "core/store/snapshot.h"
@@ -83,13 +84,16 @@ static void write_snapshot(struct json *json, const struct snapshot *snapshot)
 }
 
 void capture_sidecar_write(const struct capture_request *request, const struct target_view *view,
-                           uint64_t realtime_ns, uint64_t profile_bytes, struct buffer *out)
+                           const struct capture_pair *pair, uint64_t realtime_ns, uint64_t profile_bytes, struct buffer *out)
 {
     struct json json;
     json_init(&json, out);
     json_begin_object(&json);
     json_member_time(&json, "time", realtime_ns);
     write_reason(&json, request);
+    if (pair->is_before || pair->before != NULL)
+        json_member_string(&json, "pair", pair->is_before ? "before" : "after");
+    member_if_known(&json, "before", pair->before);
     write_target(&json, &view->info->facts);
     json_member_u64(&json, "bytes", profile_bytes);
     write_profile_facts(&json, view->profile);

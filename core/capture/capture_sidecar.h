@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct buffer;
+struct capture_pair;
 struct capture_request;
 struct target_view;
 
@@ -14,6 +15,6 @@ enum { CAPTURE_SIDECAR_MAX_BYTES = 1 << 20 };
 
 /* Appends one JSON object and a newline; failure is the buffer's. */
 void capture_sidecar_write(const struct capture_request *request, const struct target_view *view,
-                           uint64_t realtime_ns, uint64_t profile_bytes, struct buffer *out);
+                           const struct capture_pair *pair, uint64_t realtime_ns, uint64_t profile_bytes, struct buffer *out);
 
 #endif

@@ -54,6 +54,7 @@ return {
   -- profile_capture_dir = "./profiles",
   -- profile_capture_on_severities = { "critical" },
   -- profile_capture_min_interval_sec = "1m",  -- per target
+  -- profile_capture_before_sec = "1m",        -- the profile of so long before as well, to compare with
   -- profile_capture_max_files = 10,           -- per target; the oldest goes first
 
   -- The daemon itself ------------------------------------------------------------------------------

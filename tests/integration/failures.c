@@ -148,6 +148,46 @@ Test(failures, a_capture_that_cannot_be_written_is_an_answer_and_the_daemon_goes
     scratch_remove(folder);
 }
 
+static const char *const captures_failed[] = {"target", "goprofd", "rule", "capture_failed",
+                                              "state", "firing", NULL};
+static const char *const captures_work[] = {"target", "goprofd", "rule", "capture_failed",
+                                            "state", "resolved", NULL};
+
+Test(failures, captures_that_cannot_be_written_are_an_alert_until_they_can)
+{
+    char *folder = scratch_new();
+    struct go_program program = start_target(folder);
+    char *parent = path_join(folder, "captures");
+    char more[512];
+    (void)snprintf(more, sizeof(more), "profile_capture_dir = '%s/profiles'", parent);
+    cr_assert_eq(mkdir(parent, 0700), 0);
+    struct daemon daemon = watch(program.process.pid, more);
+    json_decref(daemon_wait_for_snapshot(&daemon, "target", 0));
+
+    /* A file takes the folder's place: nobody can write below it, not even root. */
+    char *aside = path_join(folder, "aside");
+    cr_assert_eq(rename(parent, aside), 0);
+    free(file_write(folder, "captures", "in the way"));
+    char url[128];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1/capture/heap", (unsigned)daemon.port);
+    struct http_reply reply = http_request(url, "");
+    cr_assert_geq(reply.status, 500, "status %ld: %s", reply.status, reply.body);
+    http_reply_release(&reply);
+    json_t *alerts = daemon_wait_for(&daemon, "/v1/alerts", answer_has, captures_failed, SOON_MS);
+    const json_t *alert = answer_find(alerts, captures_failed);
+    assert_says(answer_text(alert, "message"), parent);
+    json_decref(alerts);
+
+    cr_assert_eq(unlink(parent), 0);
+    cr_assert_eq(rename(aside, parent), 0);
+    json_decref(daemon_wait_for(&daemon, "/v1/alerts", answer_has, captures_work, 3 * SOON_MS));
+    daemon_stop(&daemon);
+    free(aside);
+    free(parent);
+    go_program_release(&program);
+    scratch_remove(folder);
+}
+
 /* A pid that no process has: above what the kernel hands out. */
 static const char no_such_pid[] = "4194304";
 

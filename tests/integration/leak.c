@@ -88,26 +88,38 @@ static void assert_nothing_found(const struct daemon *daemon, const char *path)
     json_decref(answer);
 }
 
-/* What `go tool pprof -top` puts first in the capture of the leaky target. */
-static void assert_capture_blames_the_leak(const struct daemon *daemon)
+/* What `go tool pprof -top` puts first in what was allocated between the two captures of the leaky target. */
+static void assert_captures_blame_the_leak(const struct daemon *daemon)
 {
+    static const char *const later[] = {"target", "leaky", "pair", "after", "reason", "alert", NULL};
+    static const char *const earlier[] = {"target", "leaky", "pair", "before", "reason", "alert", NULL};
     const struct go_version newest = go_version_newest();
-    char *command = NULL;
-    cr_assert(asprintf(&command, "'%s' tool pprof -top %s/profiles/leaky/heap-*.pb.gz", newest.go,
-                       daemon->folder) > 0);
-    const char *argv[] = {"sh", "-c", command, NULL};
+    json_t *captures = http_json(daemon->port, 200, "/v1/captures?target=leaky");
+    const json_t *after = answer_find(captures, later);
+    const json_t *before = answer_find(captures, earlier);
+    cr_assert(after != NULL && before != NULL);
+    char *pointed = NULL;
+    cr_assert(asprintf(&pointed, "leaky/%s", answer_text(after, "before")) > 0);
+    cr_assert_str_eq(pointed, answer_text(before, "name"));
+    char *files[2] = {NULL, NULL};
+    cr_assert(asprintf(&files[0], "%s/profiles/%s", daemon->folder, answer_text(before, "name")) > 0);
+    cr_assert(asprintf(&files[1], "%s/profiles/%s", daemon->folder, answer_text(after, "name")) > 0);
+    const char *argv[] = {newest.go, "tool", "pprof", "-top", "-diff_base", files[0], files[1], NULL};
     char *output = NULL;
     cr_assert_eq(process_run(argv, NULL, &output), 0, "%s", output);
+    free(files[0]);
+    free(files[1]);
+    free(pointed);
+    json_decref(captures);
     const char *table = strstr(output, "flat%");
     cr_assert_not_null(table, "%s", output);
     const char *first_row = strchr(table, '\n') + 1;
     const char *name = strstr(first_row, guilty);
     cr_assert(name != NULL && name < strchr(first_row, '\n'), "%s", output);
     free(output);
-    free(command);
 }
 
-Test(leak, becomes_a_critical_alert_a_suggestion_naming_the_function_and_one_capture)
+Test(leak, becomes_a_critical_alert_a_suggestion_naming_the_function_and_one_pair_of_captures)
 {
     /* With its default parameters the rule wants to see 10 s of growth, 5 s after the start. */
     enum { ROUNDS_MAX = 600, ROUNDS_AFTER = 10 };
@@ -124,7 +136,7 @@ Test(leak, becomes_a_critical_alert_a_suggestion_naming_the_function_and_one_cap
         drive_healthy(&healthy);
         found = has(&daemon, "/v1/alerts", critical) &&
                 mentions(&daemon, "/v1/suggestions?target=leaky", guilty) &&
-                count_captures(&daemon, "leaky") > 0;
+                count_captures(&daemon, "leaky") > 1;
         sleep_ms(50);
     }
     char *log = process_output(&daemon.process);
@@ -133,14 +145,14 @@ Test(leak, becomes_a_critical_alert_a_suggestion_naming_the_function_and_one_cap
               "no suggestion names %s; log:\n%s", guilty, log);
     free(log);
 
-    /* It goes on leaking, within the cooldown: still one capture. */
+    /* It goes on leaking, within the cooldown: still one pair, of now and of before. */
     for (int round = 0; round < ROUNDS_AFTER; round++) {
         drive_leak(&leaky);
         drive_healthy(&healthy);
         sleep_ms(100);
     }
-    cr_assert_eq(count_captures(&daemon, "leaky"), 1);
-    assert_capture_blames_the_leak(&daemon);
+    cr_assert_eq(count_captures(&daemon, "leaky"), 2);
+    assert_captures_blame_the_leak(&daemon);
 
     /* The neighbour that served as long, in the same daemon, is blamed for nothing. */
     assert_nothing_found(&daemon, "/v1/alerts?target=healthy");

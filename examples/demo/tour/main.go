@@ -161,7 +161,7 @@ func (t *tour) lookForCapture() (string, bool) {
 	if err != nil || len(files) == 0 {
 		return "", false
 	}
-	path := files[0]
+	path := files[len(files)-1] // the one before it is how it was before the alert
 	command := exec.Command(t.goTool, "tool", "pprof", "-top", "-nodecount=8", path)
 	output, err := command.CombinedOutput()
 	if err != nil {
