@@ -95,4 +95,5 @@ Test(profiling_switch, says_that_the_process_is_gone)
     cr_assert_not(profiling_switch_set(&gone, child, address_of(&rate), 0, 1, &written, &err));
     cr_assert_eq(err.code, ERROR_GONE, "%s", err.message);
     cr_assert_not(written);
+    memory_close(&gone);
 }
