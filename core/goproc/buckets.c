@@ -125,6 +125,12 @@ static bool widen(struct profile_raw **values, size_t used, size_t capacity)
     return true;
 }
 
+void buckets_set_mappings(struct buckets *buckets, const struct mapping *mappings, size_t count)
+{
+    buckets->from.mappings = mappings;
+    buckets->from.mapping_count = count;
+}
+
 static bool reserve(struct buckets *buckets, struct error *err)
 {
     size_t count = bucket_list_count(buckets->list);

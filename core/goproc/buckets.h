@@ -63,5 +63,7 @@ bool buckets_read(struct buckets *buckets, uint64_t taken_realtime_ns,
                   struct error *err) GOPROFD_MUST_CHECK;
 
 size_t buckets_count(const struct buckets *buckets);
+/* Of profiles made from now on; [mappings] are in the sites, like the first ones. */
+void buckets_set_mappings(struct buckets *buckets, const struct mapping *mappings, size_t count);
 
 #endif

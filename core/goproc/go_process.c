@@ -36,6 +36,7 @@
 #include "core/goproc/moduledata.h"
 #include "core/goproc/other_runtimes.h"
 #include "core/goproc/pclntab.h"
+#include "core/goproc/plugins.h"
 #include "core/goproc/pod.h"
 #include "core/goproc/procfs_file.h"
 #include "core/goproc/profiling_switch.h"
@@ -67,6 +68,7 @@ struct go_process {
     struct moduledata module;
     uint64_t bias;
     struct pclntab *functions;
+    struct plugins *plugins; /* NULL: of a core */
     struct site_table *sites;
     struct call_stacks *stacks;
     struct heap_stats *stats;
@@ -368,6 +370,16 @@ static bool open_runtime(struct go_process *process, const struct procfs_maps *m
     return ok;
 }
 
+static bool open_plugins(struct go_process *process, struct error *err)
+{
+    process->plugins = plugins_new(&process->fs, process->pid, &process->memory, process->layout,
+                                   process->module.address, process->functions);
+    if (process->plugins == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)process->pid);
+    (void)plugins_take_new(process->plugins); /* their files are among the mappings already */
+    return true;
+}
+
 static bool open_image(struct go_process *process, struct error *err)
 {
     struct procfs_maps maps = {0};
@@ -381,7 +393,7 @@ static bool open_image(struct go_process *process, struct error *err)
         other_runtimes_look(&process->others, &process->fs, process->pid, &maps, process->image,
                             clock_monotonic_ns());
     procfs_maps_release(&maps);
-    return ok;
+    return ok && open_plugins(process, err);
 }
 
 /* What is only shown: none of it keeps a process from being read. */
@@ -494,6 +506,7 @@ void go_process_close(struct go_process *process)
     call_stacks_free(process->stacks);
     site_table_unref(process->sites);
     pclntab_free(process->functions);
+    plugins_free(process->plugins);
     memory_close(&process->memory);
     core_file_close(process->core);
     go_program_close(&process->program);
@@ -563,7 +576,8 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
 
 bool go_process_restriction(const struct go_process *process, struct error *note)
 {
-    return other_runtimes_tell(&process->others, note);
+    return other_runtimes_tell(&process->others, note) ||
+           (process->plugins != NULL && plugins_tell(process->plugins, note));
 }
 
 const char *go_process_cmdline(const struct go_process *process, size_t *length)
@@ -635,6 +649,23 @@ static void fill_profile_values(struct snapshot_values *values, const struct pro
     SNAPSHOT_SET(values, profile_alloc_objects, (uint64_t)profile->totals.alloc_objects);
 }
 
+/* Files that were mapped later are to be told of in profiles, too; without memory for that they are not. */
+static void renew_mappings(struct go_process *process)
+{
+    struct procfs_maps maps = {0};
+    const struct mapping *mappings = NULL;
+    size_t count = 0;
+
+    if (procfs_maps_read(&process->fs, process->pid, &maps, NULL) &&
+        code_mappings_build(&process->fs, process->pid, &maps, process->image,
+                            process->program.build_id, process->sites, &mappings, &count, NULL)) {
+        process->mappings = mappings;
+        process->mapping_count = count;
+        buckets_set_mappings(process->buckets, mappings, count);
+    }
+    procfs_maps_release(&maps);
+}
+
 static bool read_runtime(struct go_process *process, struct snapshot *building,
                          const struct profile **profile, struct error *err)
 {
@@ -644,6 +675,8 @@ static bool read_runtime(struct go_process *process, struct snapshot *building,
     int64_t rate = 0;
     const size_t sites_before = buckets_count(process->buckets);
 
+    if (process->plugins != NULL && plugins_take_new(process->plugins))
+        renew_mappings(process); /* before a site is named that lies in a plugin */
     if (!heap_stats_read(process->stats, values, &retries, err) ||
         !buckets_read(process->buckets, building->realtime_ns, profile, &rate, &retries, err))
         return false;

@@ -10,12 +10,11 @@
 
 #include "core/goproc/elf_file.h"
 #include "core/goproc/go_layout.h"
-#include "core/goproc/moduledata.h"
 #include "core/goproc/pclntab_parts.h"
+#include "core/goproc/pclntab_tables.h"
 #include "core/goproc/table_copies.h"
 
 enum {
-    TABLES_MAX_BYTES = 1 << 30,
     /* runtime._func: offsets that are the same in all versions */
     FUNC_NAME = 4,
     FUNC_PCFILE = 20,
@@ -24,32 +23,6 @@ enum {
     FUNC_CU_OFFSET = 32,
     PCDATA_INLINE_INDEX = 2,
     FUNCDATA_INLINE_TREE = 3,
-};
-
-/* A table as a span of our copy. */
-struct span {
-    const unsigned char *bytes;
-    size_t length;
-};
-
-struct pclntab {
-    const struct elf_file *elf; /* borrowed: lives as long as the process that opened it */
-    const struct go_layout *layout;
-    unsigned quantum;
-    uint64_t bias;
-    uint64_t minpc;
-    uint64_t maxpc;
-    uint64_t text;
-    uint64_t gofunc;
-    const struct table_copy *copy;
-    struct span funcnames;
-    struct span cutab;
-    struct span files;
-    struct span pctab;
-    struct span pclntable;
-    struct span ftab;
-    size_t function_count;
-    struct tree_pages *trees; /* read in pages of the file, as they are needed */
 };
 
 static uint32_t u32_at(const unsigned char *bytes)
@@ -64,95 +37,6 @@ static int32_t i32_at(const unsigned char *bytes)
     int32_t value;
     memcpy(&value, bytes, sizeof(value));
     return value;
-}
-
-/* Loading. */
-
-static void widen(uint64_t *lowest, uint64_t *highest, const struct module_table *table,
-                  size_t element_bytes)
-{
-    uint64_t end = table->address + table->count * element_bytes;
-
-    if (table->address < *lowest)
-        *lowest = table->address;
-    if (end > *highest)
-        *highest = end;
-}
-
-static struct span span_of(const struct pclntab *table, uint64_t lowest,
-                           const struct module_table *from, size_t element_bytes)
-{
-    return (struct span){table->copy->bytes + (from->address - lowest),
-                         (size_t)(from->count * element_bytes)};
-}
-
-struct pclntab *pclntab_load(const struct elf_file *elf, uint64_t bias,
-                             const struct moduledata *module, const struct go_layout *layout,
-                             struct error *err)
-{
-    return pclntab_load_shared(NULL, elf, bias, module, layout, err);
-}
-
-struct pclntab *pclntab_load_shared(struct table_copies *copies, const struct elf_file *elf,
-                                    uint64_t bias, const struct moduledata *module,
-                                    const struct go_layout *layout, struct error *err)
-{
-    uint64_t lowest = UINT64_MAX, highest = 0;
-    struct pclntab *table = calloc(1, sizeof(*table));
-
-    if (table == NULL) {
-        error_set(err, ERROR_NO_MEMORY, "pclntab: no memory");
-        return NULL;
-    }
-    *table = (struct pclntab){.elf = elf,
-                              .layout = layout,
-                              .quantum = module->quantum,
-                              .bias = bias,
-                              .minpc = module->minpc,
-                              .maxpc = module->maxpc,
-                              .text = module->text,
-                              .gofunc = module->gofunc};
-    /* The linker lays the tables out one after the other: one read takes them all. */
-    widen(&lowest, &highest, &module->funcnames, 1);
-    widen(&lowest, &highest, &module->cutab, 4);
-    widen(&lowest, &highest, &module->files, 1);
-    widen(&lowest, &highest, &module->pctab, 1);
-    widen(&lowest, &highest, &module->pclntable, 1);
-    widen(&lowest, &highest, &module->ftab, 8);
-    if (highest - lowest > TABLES_MAX_BYTES || highest - lowest > elf_file_bytes(elf)) {
-        error_set(err, ERROR_CORRUPT, "pclntab: its tables span %llu bytes",
-                  (unsigned long long)(highest - lowest));
-        goto fail;
-    }
-    table->copy = table_copies_take(copies, elf, lowest - bias, (size_t)(highest - lowest), err);
-    if (table->copy == NULL || (table->trees = tree_pages_take(copies, elf, err)) == NULL)
-        goto fail;
-    table->funcnames = span_of(table, lowest, &module->funcnames, 1);
-    table->cutab = span_of(table, lowest, &module->cutab, 4);
-    table->files = span_of(table, lowest, &module->files, 1);
-    table->pctab = span_of(table, lowest, &module->pctab, 1);
-    table->pclntable = span_of(table, lowest, &module->pclntable, 1);
-    table->ftab = span_of(table, lowest, &module->ftab, 8);
-    table->function_count = (size_t)module->ftab.count - 1;
-    return table;
-
-fail:
-    pclntab_free(table);
-    return NULL;
-}
-
-void pclntab_free(struct pclntab *table)
-{
-    if (table == NULL)
-        return;
-    tree_pages_release(table->trees);
-    table_copy_release(table->copy);
-    free(table);
-}
-
-size_t pclntab_bytes(const struct pclntab *table)
-{
-    return table->copy->length + table->trees->bytes;
 }
 
 const struct go_layout *pclntab_layout(const struct pclntab *table)
@@ -172,7 +56,8 @@ static uint32_t ftab_entry(const struct pclntab *table, size_t index)
     return u32_at(table->ftab.bytes + index * 8);
 }
 
-static bool function_at_index(const struct pclntab *table, size_t index, struct pclntab_function *function)
+static bool function_at_index(const struct pclntab *table, size_t index,
+                              struct pclntab_function *function)
 {
     const struct go_layout *layout = table->layout;
     uint32_t offset = u32_at(table->ftab.bytes + index * 8 + 4);
@@ -180,6 +65,7 @@ static bool function_at_index(const struct pclntab *table, size_t index, struct 
     if (offset > table->pclntable.length ||
         table->pclntable.length - offset < layout->func_fixed_bytes)
         return false;
+    function->module = table;
     function->record = table->pclntable.bytes + offset;
     function->room_bytes = table->pclntable.length - offset;
     function->entry = table->text + ftab_entry(table, index);
@@ -193,7 +79,9 @@ static bool function_at_index(const struct pclntab *table, size_t index, struct 
 bool pclntab_find_function(const struct pclntab *table, uint64_t pc,
                            struct pclntab_function *function)
 {
-    if (pc < table->minpc || pc >= table->maxpc)
+    while (table != NULL && (pc < table->minpc || pc >= table->maxpc))
+        table = table->next;
+    if (table == NULL)
         return false;
     uint64_t wanted = pc - table->text;
     size_t low = 0, high = table->function_count;
@@ -218,10 +106,9 @@ static struct pclntab_text text_at(const struct span *span, uint32_t offset)
                        : (struct pclntab_text){text, (size_t)(end - text)};
 }
 
-bool pclntab_physical_name(const struct pclntab *table, const struct pclntab_function *function,
-                           struct pclntab_text *name)
+bool pclntab_physical_name(const struct pclntab_function *function, struct pclntab_text *name)
 {
-    *name = text_at(&table->funcnames, u32_at(function->record + FUNC_NAME));
+    *name = text_at(&function->module->funcnames, u32_at(function->record + FUNC_NAME));
     return name->length > 0;
 }
 
@@ -280,9 +167,9 @@ static bool take_uvarint(const unsigned char **cursor, const unsigned char *end,
     return false;
 }
 
-int32_t pclntab_value_at(const struct pclntab *table, const struct pclntab_function *function,
-                         uint32_t offset, uint64_t pc)
+int32_t pclntab_value_at(const struct pclntab_function *function, uint32_t offset, uint64_t pc)
 {
+    const struct pclntab *table = function->module;
     if (offset == 0 || offset >= table->pctab.length)
         return -1;
     const unsigned char *cursor = table->pctab.bytes + offset;
@@ -306,9 +193,10 @@ int32_t pclntab_value_at(const struct pclntab *table, const struct pclntab_funct
 
 /* Moves [*start] to the last run of the table at [offset] that begins by [before], if that is later, and
  * [*end] to where the table ends, or far enough behind [before]. */
-static void last_run(const struct pclntab *table, const struct pclntab_function *function,
-                     uint32_t offset, uint64_t before, uint64_t *start, uint64_t *end)
+static void last_run(const struct pclntab_function *function, uint32_t offset, uint64_t before,
+                     uint64_t *start, uint64_t *end)
 {
+    const struct pclntab *table = function->module;
     if (offset == 0 || offset >= table->pctab.length)
         return;
     const unsigned char *cursor = table->pctab.bytes + offset;
@@ -336,30 +224,31 @@ bool pclntab_code_at(const struct pclntab *table, uint64_t pc, uint64_t before, 
     if (!pclntab_find_function(table, pc, &function))
         return false;
     *start = *end = function.entry;
-    last_run(table, &function, u32_at(function.record + FUNC_PCLN), before, start, end);
+    last_run(&function, u32_at(function.record + FUNC_PCLN), before, start, end);
     /* Long initialisers are one line of source. */
     for (uint32_t i = PCDATA_UNSAFE_POINT; i <= PCDATA_STACK_MAP && i < function.npcdata; i++)
         if (before > *start && before - *start > NEAR_BYTES)
-            last_run(table, &function,
+            last_run(&function,
                      u32_at(function.record + table->layout->func_fixed_bytes + i * 4), before,
                      start, &ignored);
     return *end > function.entry;
 }
 
-static int32_t pcdata_at(const struct pclntab *table, const struct pclntab_function *function,
-                         uint32_t index, uint64_t pc)
+static int32_t pcdata_at(const struct pclntab_function *function, uint32_t index, uint64_t pc)
 {
+    const struct go_layout *layout = function->module->layout;
     if (index >= function->npcdata)
         return -1;
-    uint32_t offset = u32_at(function->record + table->layout->func_fixed_bytes + index * 4);
-    return pclntab_value_at(table, function, offset, pc);
+    uint32_t offset = u32_at(function->record + layout->func_fixed_bytes + index * 4);
+    return pclntab_value_at(function, offset, pc);
 }
 
-static void file_and_line(const struct pclntab *table, const struct pclntab_function *function, uint64_t pc,
+static void file_and_line(const struct pclntab_function *function, uint64_t pc,
                           struct pclntab_frame *frame)
 {
-    int32_t file = pclntab_value_at(table, function, u32_at(function->record + FUNC_PCFILE), pc);
-    int32_t line = pclntab_value_at(table, function, u32_at(function->record + FUNC_PCLN), pc);
+    const struct pclntab *table = function->module;
+    int32_t file = pclntab_value_at(function, u32_at(function->record + FUNC_PCFILE), pc);
+    int32_t line = pclntab_value_at(function, u32_at(function->record + FUNC_PCLN), pc);
 
     frame->file = (struct pclntab_text){"?", 1};
     frame->line = 0;
@@ -377,7 +266,7 @@ static void file_and_line(const struct pclntab *table, const struct pclntab_func
 /* Inline trees. */
 
 /* Copies [length] bytes (at most a node) at [offset] of the function data. */
-static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *into, size_t length)
+static bool read_tree(const struct pclntab *table, uint64_t offset, unsigned char *into, size_t length)
 {
     while (length > 0) {
         uint64_t page = offset / TREE_PAGE_BYTES;
@@ -406,9 +295,10 @@ static bool read_tree(struct pclntab *table, uint64_t offset, unsigned char *int
     return true;
 }
 
-bool pclntab_inlined_at(struct pclntab *table, const struct pclntab_function *function, uint64_t pc,
+bool pclntab_inlined_at(const struct pclntab_function *function, uint64_t pc,
                         struct pclntab_inlining *inlining)
 {
+    const struct pclntab *table = function->module;
     const struct go_layout *layout = table->layout;
     unsigned char node[20];
 
@@ -418,7 +308,7 @@ bool pclntab_inlined_at(struct pclntab *table, const struct pclntab_function *fu
                            (function->npcdata + FUNCDATA_INLINE_TREE) * 4);
     if (tree == UINT32_MAX)
         return false;
-    int32_t index = pcdata_at(table, function, PCDATA_INLINE_INDEX, pc);
+    int32_t index = pcdata_at(function, PCDATA_INLINE_INDEX, pc);
     if (index < 0 || !read_tree(table, tree + (uint64_t)index * layout->inline_node_bytes, node,
                                 layout->inline_node_bytes))
         return false;
@@ -443,16 +333,16 @@ bool pclntab_frame_at(struct pclntab *table, uint64_t pc, struct pclntab_frame *
     if (pc > function.entry)
         pc--; /* back into the call instruction */
     *frame = (struct pclntab_frame){.entry = function.entry};
-    if (pclntab_inlined_at(table, &function, pc, &inlining)) {
+    if (pclntab_inlined_at(&function, pc, &inlining)) {
         frame->inlined = true;
         frame->function = inlining.name;
         frame->start_line = inlining.start_line;
     } else {
-        frame->function = text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
+        frame->function = text_at(&function.module->funcnames, u32_at(function.record + FUNC_NAME));
         if (table->layout->func_start_line != GO_LAYOUT_ABSENT)
             frame->start_line = u32_at(function.record + table->layout->func_start_line);
     }
-    file_and_line(table, &function, pc, frame);
+    file_and_line(&function, pc, frame);
     return true;
 }
 
@@ -463,9 +353,9 @@ bool pclntab_name_at(struct pclntab *table, uint64_t pc, struct pclntab_text *na
 
     if (!pclntab_find_function(table, pc, &function))
         return false;
-    *name = pclntab_inlined_at(table, &function, pc, &inlining)
+    *name = pclntab_inlined_at(&function, pc, &inlining)
                 ? inlining.name
-                : text_at(&table->funcnames, u32_at(function.record + FUNC_NAME));
+                : text_at(&function.module->funcnames, u32_at(function.record + FUNC_NAME));
     return true;
 }
 
@@ -486,14 +376,14 @@ size_t pclntab_expand_last(struct pclntab *table, uint64_t pc, uint64_t *pcs, si
     uint64_t at = pc - 1;
 
     if (pc == 0 || !pclntab_find_function(table, at, &function) ||
-        !pclntab_inlined_at(table, &function, at, &inlining))
+        !pclntab_inlined_at(&function, at, &inlining))
         return 0;
     for (size_t depth = 0; depth < PCLNTAB_INLINE_DEPTH_MAX && count < capacity; depth++) {
         if (inlining.func_id != layout->funcid_wrapper || !hides_wrapper(layout, callee))
             pcs[count++] = at + 1;
         callee = inlining.func_id;
         at = inlining.parent_pc;
-        if (pclntab_inlined_at(table, &function, at, &inlining))
+        if (pclntab_inlined_at(&function, at, &inlining))
             continue;
         /* The physical function: the outermost one. */
         uint32_t its_id = function.record[layout->func_id];

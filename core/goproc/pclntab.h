@@ -2,7 +2,7 @@
  *
  * The tables are copied from the executable's file (position independent, and reading them from the
  * process would fault its file pages in), whole, once per binary.  Immutable after loading except
- * for the cache of inline trees; one thread.
+ * for the cache of inline trees and the plugins that come later; one thread.
  *
  *   ftab: (entry offset, func offset) sorted     pc - text --search--> _func
  *   _func: name, pcfile, pcln, pcdata[], funcdata[]
@@ -50,7 +50,11 @@ struct pclntab *pclntab_load(const struct elf_file *elf, uint64_t bias,
 struct pclntab *pclntab_load_shared(struct table_copies *copies, const struct elf_file *elf,
                                     uint64_t bias, const struct moduledata *module,
                                     const struct go_layout *layout, struct error *err);
-void pclntab_free(struct pclntab *table); /* NULL is allowed */
+void pclntab_free(struct pclntab *table); /* NULL is allowed; not those appended */
+
+/* From now on what is asked of [table] is also looked for in [plugin], which is borrowed and must outlive
+ * [table].  Only pclntab_find_functions() asks [table] alone. */
+void pclntab_append(struct pclntab *table, struct pclntab *plugin);
 size_t pclntab_bytes(const struct pclntab *table);
 
 /* The innermost logical frame at return address [pc], as runtime.CallersFrames gives it: looked up at

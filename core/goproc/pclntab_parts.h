@@ -8,6 +8,7 @@
 
 /* A function, found by pc: its record lies within pclntable, fixed part and arrays. */
 struct pclntab_function {
+    const struct pclntab *module; /* whose tables hold it */
     const unsigned char *record;
     size_t room_bytes; /* from the record to the end of the table */
     uint64_t entry;
@@ -31,15 +32,13 @@ bool pclntab_find_function(const struct pclntab *table, uint64_t pc,
                            struct pclntab_function *function);
 
 /* Its name, terminated; false if it has none. */
-bool pclntab_physical_name(const struct pclntab *table, const struct pclntab_function *function,
-                           struct pclntab_text *name);
+bool pclntab_physical_name(const struct pclntab_function *function, struct pclntab_text *name);
 
 /* The value of the table at [offset] for [pc]; -1 if it has none. */
-int32_t pclntab_value_at(const struct pclntab *table, const struct pclntab_function *function,
-                         uint32_t offset, uint64_t pc);
+int32_t pclntab_value_at(const struct pclntab_function *function, uint32_t offset, uint64_t pc);
 
 /* The innermost inlined call at [pc], if any. */
-bool pclntab_inlined_at(struct pclntab *table, const struct pclntab_function *function, uint64_t pc,
+bool pclntab_inlined_at(const struct pclntab_function *function, uint64_t pc,
                         struct pclntab_inlining *inlining);
 
 #endif

@@ -60,7 +60,7 @@ static bool add_logical(struct pclntab *table, const struct pclntab_function *fu
 
     for (size_t depth = 0; depth <= PCLNTAB_INLINE_DEPTH_MAX; depth++) {
         struct pclntab_inlining inlining;
-        const bool inlined = pclntab_inlined_at(table, function, at, &inlining);
+        const bool inlined = pclntab_inlined_at(function, at, &inlining);
         const uint32_t id = inlined ? inlining.func_id : func_id(layout, function);
         if (!is_elided(layout, id, *callee)) {
             if (list->count == list->capacity)
@@ -124,7 +124,7 @@ enum step { STEP_ON, STEP_SHORT, STEP_BROKEN };
 /* To the caller's frame. */
 static enum step step_out(struct walk *walk)
 {
-    const int32_t delta = pclntab_value_at(walk->table, &walk->function,
+    const int32_t delta = pclntab_value_at(&walk->function,
                                            u32_at(walk->function.record + FUNC_PCSP), walk->pc);
     const bool pushes = pclntab_quantum(walk->table) == AMD64_QUANTUM; /* else: the link register */
     uint64_t caller_pc;
@@ -202,12 +202,12 @@ static uint64_t implied_pc(struct pclntab *table, const struct pclntab_function 
     const struct go_layout *layout = pclntab_layout(table);
     struct pclntab_inlining inlining;
 
-    if (!pclntab_inlined_at(table, function, at, &inlining))
+    if (!pclntab_inlined_at(function, at, &inlining))
         return 0;
     const uint32_t inner = inlining.func_id;
     for (size_t depth = 0; depth < PCLNTAB_INLINE_DEPTH_MAX; depth++) {
         const uint64_t outer_at = inlining.parent_pc;
-        const bool inlined = pclntab_inlined_at(table, function, outer_at, &inlining);
+        const bool inlined = pclntab_inlined_at(function, outer_at, &inlining);
         if (!more || next_stored == outer_at + 1)
             return 0;
         if (!is_elided(layout, inlined ? inlining.func_id : func_id(layout, function), inner))
@@ -247,7 +247,7 @@ bool stack_walk_function(const struct pclntab *table, uint64_t pc, const char **
     struct pclntab_text text;
 
     if (!pclntab_find_function(table, pc, &function) ||
-        !pclntab_physical_name(table, &function, &text))
+        !pclntab_physical_name(&function, &text))
         return false;
     *name = text.text;
     *entry = function.entry;

@@ -266,6 +266,46 @@ ParameterizedTest(struct go_version *version, profile_equality, equals_it_in_eve
     scratch_remove(folder);
 }
 
+static bool has_function(const struct raw_profile *profile, const char *name)
+{
+    for (size_t i = 0; i < profile->count; i++)
+        if (strstr(profile->samples[i], name) != NULL)
+            return true;
+    return false;
+}
+
+ParameterizedTestParameters(profile_equality, equals_it_for_plugins_that_are_loaded_later)
+{
+    return every_go_version();
+}
+
+/* The functions of a plugin stand in tables of its own; host and plugin are stripped. */
+ParameterizedTest(struct go_version *version, profile_equality,
+                  equals_it_for_plugins_that_are_loaded_later)
+{
+    const struct go_version judge = go_version_newest();
+    const struct process_options options = {.environment = no_background_gc};
+    char *folder = scratch_new();
+    char *file = go_program_path(version, "plugin.so");
+    struct go_program program =
+        go_program_start(version, "plugin_host", NULL, folder, "target.log", &options);
+    struct daemon daemon = start_daemon_on(&program);
+    http_touch(program.port, "/gc");
+    compare_once(version, &judge, &daemon, &program);
+
+    http_touch(program.port, "/plugin?path=%s", file);
+    http_touch(program.port, "/gc?n=2");
+    compare_once(version, &judge, &daemon, &program);
+    struct raw_profile served = read_from_daemon(&judge, &daemon, &program);
+    cr_assert(has_function(&served, ".grow "), "no sample is the plugin's");
+    raw_profile_release(&served);
+
+    daemon_stop(&daemon);
+    go_program_release(&program);
+    free(file);
+    scratch_remove(folder);
+}
+
 /* The comparison itself: it must see a single sample that is not the same. */
 Test(profile_equality, a_profile_that_changed_is_seen_to_differ)
 {

@@ -52,6 +52,8 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -o "$folder/$version/profile_target" .
         "$go" build -ldflags='-s -w' -o "$folder/$version/profile_target_stripped" .
         build_modes "$go" "$folder/$version/modes"
+        CGO_ENABLED=1 "$go" build -tags=plugin_host -ldflags='-s -w' -o "$folder/$version/plugin_host" .
+        CGO_ENABLED=1 "$go" build -buildmode=plugin -ldflags='-s -w' -o "$folder/$version/plugin.so" ./plugin
     )
     (
         cd "$root/tests/fixtures/go/goroutine_target"

@@ -137,6 +137,38 @@ Test(pclntab, ends_an_inline_tree_that_runs_in_circles)
     drop();
 }
 
+Test(pclntab, looks_into_plugins_where_the_program_has_no_function)
+{
+    const uint64_t bias = 0x10000000;
+    struct pclntab_text name;
+    uint64_t pcs[8], start, end;
+    struct error err = {0};
+    make("go1.26.8");
+    struct moduledata elsewhere = image.module;
+    uint64_t *const addresses[] = {&elsewhere.pcheader,      &elsewhere.funcnames.address,
+                                   &elsewhere.cutab.address, &elsewhere.files.address,
+                                   &elsewhere.pctab.address, &elsewhere.pclntable.address,
+                                   &elsewhere.ftab.address,  &elsewhere.minpc,
+                                   &elsewhere.maxpc,         &elsewhere.text,
+                                   &elsewhere.etext,         &elsewhere.gofunc};
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+        *addresses[i] += bias;
+    struct pclntab *plugin = pclntab_load(elf, bias, &elsewhere, layout, &err);
+    cr_assert_not_null(plugin, "%s", err.message);
+    cr_assert_not(pclntab_name_at(table, PC_LEAK + bias, &name));
+    pclntab_append(table, plugin);
+    check_frame(PC_LEAK + bias + 0x50, "main.inner", "/app/main.go", 300, 290, true);
+    check_frame(PC_LEAK + 0x50, "main.inner", "/app/main.go", 300, 290, true);
+    cr_assert_eq(pclntab_expand_last(table, PC_LEAK + bias + 0x50, pcs, 8), 3);
+    cr_assert_eq(pcs[2], PC_LEAK + bias + 0x10 + 1);
+    cr_assert(pclntab_code_at(table, PC_MALLOCGC + bias + 0x90, PC_MALLOCGC + bias + 0x88, &start,
+                              &end));
+    cr_assert_eq(start, PC_MALLOCGC + bias + 0x80);
+    cr_assert_not(pclntab_name_at(table, PC_END + bias, &name));
+    drop();
+    pclntab_free(plugin);
+}
+
 /* Asks about every pc and lets the sanitizers judge. */
 static void ask_everything(void)
 {
