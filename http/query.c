@@ -35,6 +35,8 @@ const struct param_info query_params[PARAM_COUNT] = {
                   "The later one; without it now"},
     [PARAM_STEP] = {"step", "a duration from 1s to 30d, such as 10s or 5m",
                     "One object for so long a time, with min, max and avg of each number"},
+    [PARAM_WINDOW] = {"window", "a duration from 1s to 30d, such as 10s or 5m",
+                      "Only what was allocated, or is held more, since so long ago"},
     [PARAM_EVENTS] = {"events", "snapshot, alert, suggestion, capture, or several with commas",
                       "Only events of these kinds"},
 };
@@ -248,6 +250,8 @@ static bool apply(struct query *query, enum param param, char *value,
         return parse_instant(info, value, &query->to, err);
     case PARAM_STEP:
         return parse_step(info, value, &query->step_ns, err);
+    case PARAM_WINDOW:
+        return parse_step(info, value, &query->window_ns, err);
     case PARAM_DEBUG:
         if (strlen(value) != 1 || value[0] < '0' || value[0] > '2')
             return fail_value(info, value, err);
@@ -337,6 +341,7 @@ bool query_parse(struct query *query, const struct query_rules *rules, const cha
     query->events = STREAM_KINDS_ALL;
     query->format = FORMAT_JSON;
     query->step_ns = 0;
+    query->window_ns = 0;
     query->at = query->from = query->to = (struct query_time){.ns = 0};
     query->debug = 0;
     query->text_used_ = 0;

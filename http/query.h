@@ -33,6 +33,7 @@ enum param {
     PARAM_FROM,
     PARAM_TO,
     PARAM_STEP,
+    PARAM_WINDOW,
     PARAM_COUNT
 };
 
@@ -73,6 +74,7 @@ struct query {
     struct query_time from;
     struct query_time to;
     uint64_t step_ns; /* 0 if not given */
+    uint64_t window_ns; /* 0 if not given */
     unsigned events; /* 1 << enum stream_kind; all if not given */
     char text_[QUERY_MAX_BYTES + 1]; /* decoded: what the pointers point into */
     size_t text_used_;

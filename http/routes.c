@@ -21,7 +21,8 @@ enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_
     }
 #define TOP_PARAMS                                                                                 \
     {                                                                                              \
-        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(BY) | PARAM_BIT(FORMAT),       \
+        .allowed = PARAM_BIT(TARGET) | PARAM_BIT(LIMIT) | PARAM_BIT(BY) | PARAM_BIT(WINDOW) |      \
+                   PARAM_BIT(FORMAT),                                                              \
         .limit_default = TOP_LIMIT, .limit_max = TOP_LIMIT_MAX                                     \
     }
 #define HISTORY_PARAMS                                                                             \

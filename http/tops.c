@@ -1,6 +1,7 @@
 /* tops.c - the largest groups of allocation sites, of one target or across all. */
 #include "http/handlers.h"
 
+#include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/store/board.h"
 #include "core/store/profile.h"
@@ -16,6 +17,7 @@
 struct row {
     const struct target_view *view;
     const struct top_entry *entry;
+    double window_s; /* what it covers; 0: all there ever was */
 };
 
 struct rows {
@@ -38,6 +40,35 @@ static const struct tops *tops_of(struct request *request, const struct target_v
                       loop_now_ms(request->loop));
 }
 
+/* What changed within the window: since the newest profile from before it, or the oldest that is kept.  One hold;
+ * NULL: there is nothing to compare. */
+static const struct tops *tops_of_window(struct request *request, const struct target_view *view,
+                                         double *window_s)
+{
+    const struct profile *now = view->profile;
+    const uint64_t now_ns = clock_realtime_ns();
+    const uint64_t window_ns = request->query.window_ns;
+    struct error err;
+    if (now == NULL)
+        return NULL;
+    const uint64_t wanted_ns = now_ns > window_ns ? now_ns - window_ns : 0;
+    const bool is_younger = now->start_realtime_ns != 0 && now->start_realtime_ns >= wanted_ns;
+    const struct profile *before =
+        is_younger ? NULL
+                   : board_profile_before(request->wiring->board, view->info->facts.id, wanted_ns, &err);
+    const bool same = before != NULL && before->sites == now->sites;
+    uint64_t since_ns = now->start_realtime_ns;
+    if (same)
+        since_ns = before->taken_realtime_ns;
+    const struct tops *tops = NULL;
+    if (since_ns != 0 && since_ns <= now->taken_realtime_ns) {
+        *window_s = (double)(now->taken_realtime_ns - since_ns) / (double)CLOCK_NS_PER_S;
+        tops = tops_since(now, same ? before : NULL, request->query.by, request->query.limit);
+    }
+    profile_unref(before);
+    return tops;
+}
+
 static int by_allocation(const void *a, const void *b)
 {
     const int64_t left = ((const struct row *)a)->entry->alloc_bytes;
@@ -56,9 +87,18 @@ static int by_retention(const void *a, const void *b)
 static bool collect(struct rows *rows, struct request *request, const struct target_view *view,
                     bool retentions)
 {
-    const struct tops *tops = tops_of(request, view);
+    double window_s = 0;
+    const struct tops *tops = NULL;
+    if (request->query.window_ns > 0) {
+        tops = tops_of_window(request, view, &window_s);
+    } else {
+        tops = tops_of(request, view);
+        if (tops != NULL)
+            (void)tops_ref(tops); /* the cache may drop its own hold */
+    }
     if (tops == NULL)
         return true;
+    rows->held[rows->held_count++] = tops;
     const struct top_entry *entries = retentions ? tops->retentions : tops->allocations;
     size_t count = retentions ? tops->retention_count : tops->allocation_count;
     if (count > request->query.limit)
@@ -70,8 +110,8 @@ static bool collect(struct rows *rows, struct request *request, const struct tar
         return false;
     rows->items = grown;
     for (size_t i = 0; i < count; i++)
-        rows->items[rows->count++] = (struct row){.view = view, .entry = &entries[i]};
-    rows->held[rows->held_count++] = tops_ref(tops); /* the cache may drop its own hold */
+        rows->items[rows->count++] =
+            (struct row){.view = view, .entry = &entries[i], .window_s = window_s};
     return true;
 }
 
@@ -95,9 +135,9 @@ static void reply_rows(struct request *request, const struct rows *rows, bool re
         const struct row *row = &rows->items[i];
         const char *target = row->view->info->facts.id;
         if (retentions)
-            view_json_top_retention(&json, target, row->entry, row->view->snapshot);
+            view_json_top_retention(&json, target, row->entry, row->view->snapshot, row->window_s);
         else
-            view_json_top_allocation(&json, target, row->entry);
+            view_json_top_allocation(&json, target, row->entry, row->window_s);
     }
     json_end_array(&json);
     reply_buffer(request->req, 200, CONTENT_TYPE_JSON, &out);

@@ -66,10 +66,19 @@ static void write_group(struct json *json, const char *target, const struct top_
         json_member_string(json, "tag", entry->tag);
 }
 
-void view_json_top_allocation(struct json *json, const char *target, const struct top_entry *entry)
+/* What the numbers cover, where it is not all there ever was. */
+static void write_window(struct json *json, double window_s)
+{
+    if (window_s > 0)
+        json_member_f64(json, "window_seconds", round(window_s * 1000) / 1000);
+}
+
+void view_json_top_allocation(struct json *json, const char *target, const struct top_entry *entry,
+                              double window_s)
 {
     json_begin_object(json);
     write_group(json, target, entry);
+    write_window(json, window_s);
     json_member_i64(json, "alloc_count", entry->alloc_objects);
     json_member_i64(json, "total_alloc_bytes", entry->alloc_bytes);
     if (entry->alloc_objects > 0) /* whole bytes: the field is an integer to its old readers */
@@ -97,10 +106,11 @@ static void write_retention(struct json *json, const struct retention_figures *f
 }
 
 void view_json_top_retention(struct json *json, const char *target, const struct top_entry *entry,
-                             const struct snapshot *snapshot)
+                             const struct snapshot *snapshot, double window_s)
 {
     json_begin_object(json);
     write_group(json, target, entry);
+    write_window(json, window_s);
     json_member_i64(json, "retained_bytes", entry->inuse_bytes);
     if (snapshot != NULL)
         json_member_f64(json, "retained_percent", snapshot_retained_percent(snapshot, entry));
@@ -117,12 +127,12 @@ static void write_tops(struct json *json, const struct snapshot *snapshot)
     json_key(json, "top_allocations");
     json_begin_array(json);
     for (size_t i = 0; i < tops->allocation_count; i++)
-        view_json_top_allocation(json, NULL, &tops->allocations[i]);
+        view_json_top_allocation(json, NULL, &tops->allocations[i], 0);
     json_end_array(json);
     json_key(json, "top_retentions");
     json_begin_array(json);
     for (size_t i = 0; i < tops->retention_count; i++)
-        view_json_top_retention(json, NULL, &tops->retentions[i], snapshot);
+        view_json_top_retention(json, NULL, &tops->retentions[i], snapshot, 0);
     json_end_array(json);
 }
 

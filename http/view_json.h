@@ -20,10 +20,11 @@ struct top_entry;
 void view_json_snapshot(struct json *json, const struct target_info *info,
                         const struct snapshot *snapshot, const uint64_t *fields);
 
-/* An object of a top list.  [target] NULL: not named. */
-void view_json_top_allocation(struct json *json, const char *target, const struct top_entry *entry);
+/* An object of a top list.  [target] NULL: not named.  [window_s]: how long a time it covers; 0: all there ever was. */
+void view_json_top_allocation(struct json *json, const char *target, const struct top_entry *entry,
+                              double window_s);
 void view_json_top_retention(struct json *json, const char *target, const struct top_entry *entry,
-                             const struct snapshot *snapshot);
+                             const struct snapshot *snapshot, double window_s);
 
 /* An object; [details] adds the command line and build settings. */
 void view_json_target(struct json *json, const struct target_view *view, uint64_t captures,

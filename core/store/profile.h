@@ -126,6 +126,10 @@ struct tops {
 /* NULL without memory.  [limit]: most entries in each list.  Ties are broken by name, so that
  * equal profiles give equal lists.  Any thread. */
 const struct tops *tops_new(const struct profile *profile, enum group_by by, size_t limit);
+/* The same of what changed since [before], an earlier profile of the same process (the same site table), or NULL:
+ * of what [profile] has ever allocated and holds.  Groups that hold less than before are left out. */
+const struct tops *tops_since(const struct profile *profile, const struct profile *before,
+                              enum group_by by, size_t limit);
 const struct tops *tops_ref(const struct tops *tops);
 void tops_unref(const struct tops *tops); /* NULL is allowed */
 size_t tops_bytes(const struct tops *tops); /* without the site table */

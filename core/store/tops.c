@@ -71,6 +71,13 @@ static void add(int64_t *total, int64_t value)
         *total = INT64_MAX;
 }
 
+/* Of what add() made: no underflow. */
+static void subtract(int64_t *total, int64_t value)
+{
+    if (__builtin_sub_overflow(*total, not_negative(value), total))
+        *total = INT64_MIN;
+}
+
 /* Whether [bytes] at [site] replaces the largest so far; the older site stays on a tie. */
 static bool is_larger(int64_t bytes, const struct site *site, int64_t largest_bytes,
                       const struct site *largest)
@@ -99,21 +106,36 @@ static void add_entry(struct group *group, const struct profile_entry *entry)
     group->site_count++;
 }
 
-static bool build_groups(struct group_table *table, const struct profile *profile, enum group_by by)
+static void subtract_entry(struct group *group, const struct profile_entry *entry)
 {
-    if (profile->entry_count > UINT32_MAX / 4)
+    subtract(&group->alloc_objects, entry->alloc_objects);
+    subtract(&group->alloc_bytes, entry->alloc_bytes);
+    subtract(&group->inuse_objects, entry->inuse_objects);
+    subtract(&group->inuse_bytes, entry->inuse_bytes);
+}
+
+/* [before] NULL, or of the same process: what is told then is the change since. */
+static bool build_groups(struct group_table *table, const struct profile *profile,
+                         const struct profile *before, enum group_by by)
+{
+    const size_t before_count = before != NULL ? before->entry_count : 0;
+    if (profile->entry_count > UINT32_MAX / 8 || before_count > UINT32_MAX / 8)
         return false;
+    const size_t entries = profile->entry_count + before_count;
     size_t slots = 16;
-    while (slots < profile->entry_count * 2)
+    while (slots < entries * 2)
         slots *= 2;
     table->slot_count = slots;
     table->slots = calloc(slots, sizeof(*table->slots));
     /* One for each entry at most; pages that no group reaches are never touched. */
-    table->groups = calloc(profile->entry_count + 1, sizeof(*table->groups));
+    table->groups = calloc(entries + 1, sizeof(*table->groups));
     if (table->slots == NULL || table->groups == NULL)
         return false;
     for (size_t i = 0; i < profile->entry_count; i++)
         add_entry(find_group(table, group_key_of(profile->entries[i].site, by)), &profile->entries[i]);
+    for (size_t i = 0; i < before_count; i++)
+        subtract_entry(find_group(table, group_key_of(before->entries[i].site, by)),
+                       &before->entries[i]);
     return true;
 }
 
@@ -239,13 +261,14 @@ static size_t pick(const struct group_table *groups, enum group_by by, bool by_i
 
 /* ---- the shared result ---- */
 
-const struct tops *tops_new(const struct profile *profile, enum group_by by, size_t limit)
+const struct tops *tops_since(const struct profile *profile, const struct profile *before,
+                              enum group_by by, size_t limit)
 {
     if (limit > profile->entry_count)
         limit = profile->entry_count; /* so that no request can ask for more memory than sites */
     struct group_table groups = {0};
     struct tops *tops = calloc(1, sizeof(*tops));
-    if (tops == NULL || !build_groups(&groups, profile, by))
+    if (tops == NULL || !build_groups(&groups, profile, before, by))
         goto fail;
     atomic_init(&tops->refs_, 1);
     if (limit > 0) {
@@ -270,6 +293,11 @@ fail:
     }
     free(tops);
     return NULL;
+}
+
+const struct tops *tops_new(const struct profile *profile, enum group_by by, size_t limit)
+{
+    return tops_since(profile, NULL, by, limit);
 }
 
 /* The count is the one part of finished tops that changes: hence the casts. */

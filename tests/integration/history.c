@@ -122,6 +122,24 @@ Test(history, serves_the_profile_of_any_moment_byte_for_byte_and_what_changed)
     cr_assert_not_null(strstr(table.body, "main."), "%s", table.body);
     http_reply_release(&table);
 
+    /* What changed within a window: less than ever, of a time that is said. */
+    json_t *ever = http_json(daemon.port, 200, "/v1/metrics/allocations/top?by=site&limit=1");
+    json_t *lately = http_json(daemon.port, 200,
+                               "/v1/metrics/allocations/top?by=site&limit=1&window=1s");
+    json_t *whole = http_json(daemon.port, 200,
+                              "/v1/metrics/allocations/top?by=site&limit=1&window=1h");
+    cr_assert_eq(json_array_size(whole), 1);
+    cr_expect_eq(answer_number(json_array_get(whole, 0), "total_alloc_bytes"),
+                 answer_number(json_array_get(ever, 0), "total_alloc_bytes"),
+                 "the process is younger than an hour");
+    cr_expect_gt(answer_number(json_array_get(whole, 0), "window_seconds"), 0);
+    if (json_array_size(lately) > 0)
+        cr_expect_leq(answer_number(json_array_get(lately, 0), "total_alloc_bytes"),
+                      answer_number(json_array_get(ever, 0), "total_alloc_bytes"));
+    json_decref(ever);
+    json_decref(lately);
+    json_decref(whole);
+
     for (size_t i = 0; i < MOMENTS; i++)
         http_reply_release(&moments[i].profile);
     daemon_stop(&daemon);

@@ -192,3 +192,31 @@ Test(group_by, knows_the_five_words_of_the_api_and_no_other)
     cr_assert_not(group_by_parse("types", &by));
     cr_assert_not(group_by_parse("", &by));
 }
+
+Test(tops, since_another_profile_tell_the_change_of_each_group)
+{
+    struct profile *before = profile_begin(table, 10);
+    sample_entry(before, sample_site(table, "main.grown", 0, 16), 1000, 100);
+    sample_entry(before, sample_site(table, "strings.Repeat main.grown", 0, 16), 1000, 300);
+    sample_entry(before, sample_site(table, "main.freed", 0, 16), 500, 500);
+    sample_entry(before, sample_site(table, "main.same", 0, 16), 70, 70);
+    add("main.grown", 0, 1500, 400);
+    add("strings.Repeat main.grown", 0, 1000, 200);
+    add("main.freed", 0, 900, 50);
+    add("main.same", 0, 70, 70);
+    add("main.fresh", 0, 20, 10);
+    const struct profile *past = profile_seal_past(before);
+    const struct tops *tops = tops_since(building, past, GROUP_TAG, 10);
+    cr_assert_eq(tops->allocation_count, 3);
+    cr_assert_str_eq(tops->allocations[0].tag, "main.grown");
+    cr_assert_eq(tops->allocations[0].alloc_bytes, 500);
+    cr_assert_eq(tops->allocations[0].inuse_bytes, 200, "what one site gave back another took");
+    cr_assert_str_eq(tops->allocations[1].tag, "main.freed");
+    cr_assert_eq(tops->allocations[1].alloc_bytes, 400);
+    cr_assert_eq(tops->retention_count, 2);
+    cr_assert_str_eq(tops->retentions[0].tag, "main.grown");
+    cr_assert_eq(tops->retentions[0].inuse_bytes, 200);
+    cr_assert_str_eq(tops->retentions[1].tag, "main.fresh");
+    tops_unref(tops);
+    profile_unref(past);
+}
