@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/goproc/call_stacks.h"
 #include "core/goproc/go_layout.h"
+#include "core/goproc/goroutine_record.h"
 #include "core/goproc/goroutine_view.h"
 #include "core/goproc/labels.h"
 #include "core/goproc/memory.h"
@@ -26,10 +26,6 @@ enum {
     WINDOW_BYTES = 4 << 10,     /* of a stack, in a batch: most need no more */
     LONG_STACK_BYTES = 1 << 20, /* of a stack that does */
     ATTEMPTS = 3,
-    STACK_PCS_MAX = 128,    /* runtime: debug.profstackdepth, its default */
-    STACK_PCS_OLD_MAX = 32, /* runtime.maxStack, up to Go 1.22: what its profile shows */
-    WAIT_REASONS_MAX = 128,
-    WAIT_REASON_MAX_BYTES = 64,
 };
 
 /* One goroutine of a batch. */
@@ -48,9 +44,7 @@ struct goroutines {
     uint64_t next;        /* first that was not looked at */
     uint64_t bytes_begin; /* read_bytes of the memory at the start */
     uint64_t busy_ns;
-    size_t stack_limit; /* pcs that the process's own profile shows */
-    const struct stack *no_stack;
-    const char *wait_reasons[WAIT_REASONS_MAX];
+    struct goroutine_record record;
     struct candidate batch[BATCH];
     unsigned char g_before[BATCH * G_MAX_BYTES];
     unsigned char g_after[BATCH * G_MAX_BYTES];
@@ -58,7 +52,7 @@ struct goroutines {
     unsigned char stacks_again[BATCH * WINDOW_BYTES];
     unsigned char *long_stack; /* 2 x LONG_STACK_BYTES, once it is needed */
     struct labels labels;
-    uint64_t pcs[STACK_PCS_MAX];
+    uint64_t pcs[GOROUTINE_PCS_MAX];
 };
 
 /* Beginning and end. */
@@ -99,7 +93,7 @@ struct goroutines *goroutines_begin(const struct stack_source *source,
     goroutines->table = table;
     goroutines->count = count;
     goroutines->bytes_begin = source->memory->read_bytes;
-    goroutines->stack_limit = source->layout->minor >= 23 ? STACK_PCS_MAX : STACK_PCS_OLD_MAX;
+    goroutine_record_begin(&goroutines->record, source, profile);
     return goroutines;
 }
 
@@ -131,134 +125,6 @@ static bool runs_user_code(const struct goroutines *goroutines, size_t pc_count)
             return true;
     }
     return false;
-}
-
-/* State. */
-
-/* runtime.waitReasonStrings[reason], an array of strings; "waiting" if it cannot be read. */
-static const char *wait_reason(struct goroutines *goroutines, uint8_t reason)
-{
-    static const char unknown[] = "waiting";
-    const uint64_t strings = goroutines->from.symbols->address[SYMBOL_WAIT_REASON_STRINGS];
-    char text[WAIT_REASON_MAX_BYTES];
-    uint64_t header[2];
-
-    if (strings == 0 || reason == 0 || reason >= WAIT_REASONS_MAX)
-        return unknown;
-    const char **known = &goroutines->wait_reasons[reason];
-    if (*known != NULL)
-        return *known;
-    *known = unknown;
-    if (!memory_read(goroutines->from.memory, strings + UINT64_C(16) * reason, header,
-                     sizeof(header), NULL) ||
-        header[1] == 0 || header[1] > sizeof(text) ||
-        !memory_read(goroutines->from.memory, header[0], text, (size_t)header[1], NULL))
-        return unknown;
-    for (size_t i = 0; i < header[1]; i++)
-        if (text[i] < ' ' || text[i] > '~')
-            return unknown;
-    const char *copy = stack_profile_text(goroutines->profile, text, (size_t)header[1]);
-    if (copy != NULL)
-        *known = copy;
-    return *known;
-}
-
-static const char *state_of(struct goroutines *goroutines, const struct goroutine_view *view)
-{
-    switch (view->status) {
-    case G_RUNNABLE:
-        return "runnable";
-    case G_SYSCALL:
-        return "syscall";
-    case G_WAITING:
-    case G_LEAKED:
-        return wait_reason(goroutines, view->wait_reason);
-    case G_PREEMPTED:
-        return "preempted";
-    default:
-        return "running";
-    }
-}
-
-/* Recording. */
-
-static const struct stack *stack_of(struct goroutines *goroutines, size_t count, bool cut,
-                                    struct error *err)
-{
-    struct stack_profile *profile = goroutines->profile;
-    const struct stack *known = stack_profile_find(profile, goroutines->pcs, count, cut);
-    size_t frame_count;
-
-    if (known != NULL)
-        return known;
-    struct stack stack = {.pcs = goroutines->pcs, .pc_count = (uint32_t)count, .cut = cut};
-    if (!call_stacks_frames(goroutines->from.stacks, goroutines->pcs, count, &stack.frames,
-                            &stack.places, &frame_count, err))
-        return NULL;
-    stack.frame_count = (uint32_t)frame_count;
-    return stack_profile_add_stack(profile, &stack, err);
-}
-
-static void find_creator(struct goroutines *goroutines, const struct goroutine_view *view,
-                         struct goroutine *goroutine)
-{
-    struct error ignored; /* who created it is an extra: it is left out */
-    const char *name;
-    uint64_t entry;
-
-    if (view->gopc == 0 || view->id == 1 ||
-        !stack_walk_function(goroutines->from.functions, view->gopc, &name, &entry) ||
-        !call_stacks_frame(goroutines->from.stacks, view->gopc, &goroutine->creator,
-                           &goroutine->creator_place, &ignored))
-        goroutine->creator = (struct frame){0};
-    else if (goroutine->creator_place.inlined)
-        /* The go statement's physical function is named, as the runtime does. */
-        goroutine->creator.function = site_table_string(goroutines->from.sites, name, strlen(name));
-}
-
-/* Counts one goroutine, with the stack in pcs[0..count) or, with [stack] NULL, without. */
-static bool record(struct goroutines *goroutines, const struct goroutine_view *view,
-                   const struct stack *stack, size_t count, const struct stack_labels *labels,
-                   struct error *err)
-{
-    struct stack_profile *profile = goroutines->profile;
-    struct goroutine goroutine = {.id = view->id,
-                                  .parent_id = view->parent_id,
-                                  .state = state_of(goroutines, view),
-                                  .wait_minutes =
-                                      goroutine_waited_minutes(view, clock_monotonic_ns()),
-                                  .locked_to_thread = view->lockedm != 0,
-                                  .stack = stack};
-    const struct stack *shown = stack;
-
-    find_creator(goroutines, view, &goroutine);
-    if (stack != NULL && count > goroutines->stack_limit)
-        shown = stack_of(goroutines, goroutines->stack_limit, true, err);
-    else if (stack == NULL)
-        shown = goroutines->no_stack;
-    return shown != NULL && stack_profile_count(profile, shown, labels, 1, err) &&
-           stack_profile_add_goroutine(profile, &goroutine, err);
-}
-
-/* The one that all goroutines without a readable stack share: no frames, and a label that says why.
- */
-static bool record_running(struct goroutines *goroutines, const struct goroutine_view *view,
-                           struct error *err)
-{
-    static const struct stack_label state = {.key = "state", .value = "running"};
-    struct stack_profile *profile = goroutines->profile;
-    const struct stack_labels *labels = stack_profile_add_labels(profile, &state, 1, err);
-    struct goroutine_view running = *view;
-
-    running.status = G_RUNNING; /* if it does not by status, it never stood still */
-    if (goroutines->no_stack == NULL) {
-        const struct stack none = {0};
-        goroutines->no_stack = stack_profile_add_stack(profile, &none, err);
-    }
-    if (labels == NULL || goroutines->no_stack == NULL)
-        return false;
-    profile->without_stack++;
-    return record(goroutines, &running, NULL, 0, labels, err);
 }
 
 /* Reading. */
@@ -310,7 +176,7 @@ static enum look take(struct goroutines *goroutines, const struct candidate *can
     const struct stack_labels *labels;
     size_t count = 0;
     const enum stack_walk_end end =
-        stack_walk(goroutines->from.functions, &copy, goroutines->pcs, STACK_PCS_MAX, &count);
+        stack_walk(goroutines->from.functions, &copy, goroutines->pcs, GOROUTINE_PCS_MAX, &count);
 
     *needs_more = end == STACK_WALK_SHORT && length < goroutine_stack_bytes(&candidate->view);
     if (*needs_more)
@@ -322,8 +188,8 @@ static enum look take(struct goroutines *goroutines, const struct candidate *can
         set_partial(goroutines, "some stacks could not be followed to their end");
     if (!read_labels(goroutines, candidate, &labels))
         return LOOK_MOVED;
-    const struct stack *stack = stack_of(goroutines, count, end == STACK_WALK_FULL, err);
-    return stack != NULL && record(goroutines, &candidate->view, stack, count, labels, err)
+    return goroutine_record_add(&goroutines->record, &candidate->view, goroutines->pcs, count,
+                                end == STACK_WALK_FULL, labels, err)
                ? LOOK_DONE
                : LOOK_FAILED;
 }
@@ -386,7 +252,7 @@ static bool look_again(struct goroutines *goroutines, struct candidate *candidat
         return true;
     switch (goroutine_kind_of(goroutines->from.functions, &candidate->view)) {
     case GOROUTINE_KIND_USER:
-        return record_running(goroutines, &candidate->view, err);
+        return goroutine_record_add_running(&goroutines->record, &candidate->view, err);
     case GOROUTINE_KIND_FINALIZER: /* busy with something, its own or the user's: not known */
     case GOROUTINE_KIND_SYSTEM:
         break;
