@@ -23,7 +23,7 @@ enum {
     WINDOW_TAIL_BYTES = 1 << 10, /* into the next one: a bucket that begins in one is mostly in it */
     WINDOWS = 16,
     RANGE_GAP_BYTES = 1 << 10,
-    RANGE_MAX_BYTES = 64 << 10, /* so that ranges fill a batch's buffer well */
+    RANGE_MAX_BYTES = BUCKET_BATCH_BYTES,
     BATCH_RANGES = 1024,
     MANY = 64 << 10, /* elements of an array: larger ones grow by less */
 };
@@ -309,22 +309,45 @@ static enum bucket_walk walk(struct bucket_list *list, size_t max_new, size_t ma
 
 /* The plan. */
 
-static int compare_places(const void *a, const void *b, void *context)
+static bool lies_before(const struct bucket *buckets, const struct bucket_place *a,
+                        const struct bucket_place *b)
 {
-    const struct bucket *buckets = context;
-    uint64_t x = buckets[((const struct bucket_place *)a)->index].record_address;
-    uint64_t y = buckets[((const struct bucket_place *)b)->index].record_address;
-    return x < y ? -1 : x > y;
+    return buckets[a->index].record_address < buckets[b->index].record_address;
 }
 
-static void sort_places(struct bucket_place *places, size_t count, const struct bucket *buckets)
+/* The end of the run that begins at [from]. */
+static size_t run_end(const struct bucket_place *places, size_t from, size_t count,
+                      const struct bucket *buckets)
 {
-    for (size_t i = 1; i < count; i++) {
-        if (buckets[places[i - 1].index].record_address > buckets[places[i].index].record_address) {
-            qsort_r(places, count, sizeof(*places), compare_places, (void *)(uintptr_t)buckets);
-            return;
+    size_t to = from < count ? from + 1 : count;
+    while (to < count && !lies_before(buckets, &places[to], &places[to - 1]))
+        to++;
+    return to;
+}
+
+/* Merges neighbouring runs until there is one.  The list begins with the newest bucket and each P of the target
+ * fills its chunk upwards: from the list's end on there are few runs, of which a sort that does not know them
+ * makes nothing.  [other] is as long as [places]; returns which of the two holds the result. */
+static struct bucket_place *sort_places(struct bucket_place *places, struct bucket_place *other,
+                                        size_t count, const struct bucket *buckets)
+{
+    while (run_end(places, 0, count, buckets) < count) {
+        for (size_t from = 0; from < count;) {
+            const size_t middle = run_end(places, from, count, buckets);
+            const size_t end = run_end(places, middle, count, buckets);
+            for (size_t to = from, left = from, right = middle; to < end; to++) {
+                const bool take_left =
+                    right == end ||
+                    (left < middle && !lies_before(buckets, &places[right], &places[left]));
+                other[to] = take_left ? places[left++] : places[right++];
+            }
+            from = end;
         }
+        struct bucket_place *const merged = other;
+        other = places;
+        places = merged;
     }
+    return places;
 }
 
 /* Puts the new buckets among the old ones, by address. */
@@ -333,32 +356,31 @@ static bool merge_places(struct bucket_list *list, struct error *err)
     size_t fresh_count = list->count - list->indexed;
     void *moved =
         grown(list->places, &list->place_capacity, list->count, sizeof(*list->places));
-    struct bucket_place *fresh = malloc(fresh_count * sizeof(*fresh));
-    if (moved == NULL || fresh == NULL) {
-        if (moved != NULL)
-            list->places = moved;
-        free(fresh);
+    struct bucket_place *room = malloc(2 * fresh_count * sizeof(*room));
+    if (moved != NULL)
+        list->places = moved;
+    if (moved == NULL || room == NULL) {
+        free(room);
         return error_set(err, ERROR_NO_MEMORY, "heap profile: no memory for %zu buckets",
                          list->count);
     }
-    list->places = moved;
     for (size_t i = 0; i < fresh_count; i++) {
         const size_t index = list->count - 1 - i;
-        fresh[i] = (struct bucket_place){.index = (uint32_t)index,
-                                         .object_bytes = list->buckets[index].object_bytes};
+        room[i] = (struct bucket_place){.index = (uint32_t)index,
+                                        .object_bytes = list->buckets[index].object_bytes};
     }
-    /* The list begins with the newest bucket: backwards it is in order, but for the changes of chunks. */
-    sort_places(fresh, fresh_count, list->buckets);
+    const struct bucket_place *fresh =
+        sort_places(room, room + fresh_count, fresh_count, list->buckets);
     /* Merge from the end, so that nothing is overwritten before it was moved. */
     size_t old = list->indexed, to = list->count;
     while (fresh_count > 0) {
-        if (old > 0 && compare_places(&list->places[old - 1], &fresh[fresh_count - 1],
-                                      list->buckets) > 0)
+        if (old > 0 &&
+            lies_before(list->buckets, &fresh[fresh_count - 1], &list->places[old - 1]))
             list->places[--to] = list->places[--old];
         else
             list->places[--to] = fresh[--fresh_count];
     }
-    free(fresh);
+    free(room);
     list->indexed = list->count;
     return true;
 }

@@ -1,13 +1,24 @@
 /* bench_impact.c GOPROFD RULES_DIR PID PORT ROUNDS SECONDS - what a service under load notices of being watched.
  *
- * In each round wrk loads the service PID at PORT for SECONDS three times: left alone, read by GOPROFD
- * once a second, and asked for its own /debug/pprof/heap once a second.  The order turns from round to
- * round, and each watched run is compared with the one left alone of its round: what the machine does
- * besides hits all three alike.  On a machine with other work the CPU time that the service takes for a
- * request says more than the two rates.
+ * wrk loads the service PID at PORT in short runs of SECONDS.  Each watched run stands between two in which the
+ * service is left alone, and is compared with their mean: what the machine does besides, and how it drifts,
+ * hits all three alike.
  *
- *   round 1: alone goprofd scraped    round 2: goprofd scraped alone    round 3: ... */
+ *   alone goprofd alone scraped | alone goprofd alone scraped | ... alone       ROUNDS times
+ *     \______^______/ \____^____ ... /
+ *
+ * One goprofd runs all the time, stopped by a signal wherever it is not wanted: neither its start nor its first
+ * read are part of any run.  Scrapes are half a second off the ends, so that each run has as many as seconds.
+ *
+ * How much of a ratio is noise is measured in the same way: a run left alone against the mean of the one before
+ * and the one after.  Of each series the median is printed with the 95 % interval of the median (by rank, which
+ * assumes nothing of the distribution); `within noise` means that the interval holds 1, or that the median is no
+ * farther from 1 than the ends of the interval of runs left alone.
+ *
+ * The CPU time that the service takes for a request (its own, by its process's clock) is the sharpest of the
+ * three measures: the two rates also depend on what else runs on the machine. */
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,7 +29,7 @@
 #include "core/base/clock.h"
 #include "tests/bench/bench.h"
 
-enum { READY_TIMEOUT_S = 30, WRK_LINE_BYTES = 512 };
+enum { READY_TIMEOUT_S = 30, WRK_LINE_BYTES = 512, SETTLE_MS = 2500 };
 
 enum mode { ALONE, GOPROFD, SCRAPED, MODE_COUNT };
 static const char *const mode_names[MODE_COUNT] = {"left alone", "read by goprofd each second",
@@ -44,7 +55,7 @@ static const struct {
 
 struct results {
     struct bench_series values[MODE_COUNT][MEASURE_COUNT];
-    struct bench_series ratios[MODE_COUNT][MEASURE_COUNT]; /* to the run left alone of the round */
+    struct bench_series ratios[MODE_COUNT][MEASURE_COUNT]; /* to the runs left alone around it */
 };
 
 struct setting {
@@ -54,6 +65,7 @@ struct setting {
     pid_t target;
     uint16_t port;
     size_t seconds;
+    pid_t daemon;
 };
 
 static void write_config(const struct setting *setting, const char *rules_dir)
@@ -101,13 +113,12 @@ struct scraper {
 static void *scrape(void *argument)
 {
     struct scraper *scraper = argument;
-    uint64_t due_ns = clock_monotonic_ns();
-    while (!atomic_load(&scraper->stop)) {
+    uint64_t due_ns = clock_monotonic_ns() + CLOCK_NS_PER_S / 2;
+    for (clock_sleep_until_ns(due_ns); !atomic_load(&scraper->stop);
+         clock_sleep_until_ns(due_ns += CLOCK_NS_PER_S)) {
         if (bench_http_get(scraper->port, "/debug/pprof/heap") < 0)
             bench_fail("GET /debug/pprof/heap failed");
         scraper->scrapes++;
-        due_ns += CLOCK_NS_PER_S;
-        clock_sleep_until_ns(due_ns);
     }
     return NULL;
 }
@@ -131,6 +142,7 @@ static void run_wrk(const struct setting *setting, struct measure *measure)
     char command[256];
     char line[WRK_LINE_BYTES];
     const uint64_t cpu_before_ns = bench_process_cpu_ns(setting->target);
+    uint64_t requests = 0;
     *measure = (struct measure){0};
     (void)snprintf(command, sizeof(command),
                    "wrk --latency -t1 -c8 -d%zus 'http://127.0.0.1:%u/order?id=4711'",
@@ -142,34 +154,39 @@ static void run_wrk(const struct setting *setting, struct measure *measure)
         const char *text = line + strspn(line, " ");
         if (strncmp(text, "99%", 3) == 0)
             measure->p99_ms = parse_latency_ms(text + 3);
+        else if (strstr(text, " requests in ") != NULL)
+            requests = strtoull(text, NULL, 10);
         else if (strncmp(text, "Requests/sec:", 13) == 0)
             measure->per_s = strtod(text + 13, NULL);
         else if (strncmp(text, "Non-2xx", 7) == 0 || strncmp(text, "Socket errors", 13) == 0)
             bench_fail("wrk: %s", text);
     }
-    if (pclose(output) != 0 || measure->per_s <= 0 || measure->p99_ms <= 0)
+    if (pclose(output) != 0 || measure->per_s <= 0 || measure->p99_ms <= 0 || requests == 0)
         bench_fail("wrk failed: %s", command);
     measure->cpu_us = (double)(bench_process_cpu_ns(setting->target) - cpu_before_ns) / 1000 /
-                      (measure->per_s * (double)setting->seconds);
+                      (double)requests;
+}
+
+static void tell_daemon(const struct setting *setting, int signal_number)
+{
+    if (waitpid(setting->daemon, NULL, WNOHANG) != 0 || kill(setting->daemon, signal_number) == -1)
+        bench_fail("the daemon ended early");
 }
 
 static void run(const struct setting *setting, enum mode mode, struct measure *measure)
 {
-    pid_t daemon = 0;
     struct scraper scraper = {.port = setting->port};
     if (mode == GOPROFD)
-        daemon = start_daemon(setting);
+        tell_daemon(setting, SIGCONT);
     if (mode == SCRAPED && pthread_create(&scraper.thread, NULL, scrape, &scraper) != 0)
         bench_fail("no thread to scrape with");
     run_wrk(setting, measure);
-    if (mode == GOPROFD) {
-        (void)kill(daemon, SIGTERM);
-        (void)waitpid(daemon, NULL, 0);
-    }
+    if (mode == GOPROFD)
+        tell_daemon(setting, SIGSTOP);
     if (mode == SCRAPED) {
         atomic_store(&scraper.stop, true);
         (void)pthread_join(scraper.thread, NULL);
-        if (scraper.scrapes < setting->seconds / 2)
+        if (scraper.scrapes < setting->seconds)
             bench_fail("only %zu scrapes in %zu s", scraper.scrapes, setting->seconds);
     }
 }
@@ -181,32 +198,68 @@ static double value_of(const struct measure *measure, size_t which)
     return value;
 }
 
-static void run_round(const struct setting *setting, size_t round, struct results *results)
+static void keep(struct results *results, enum mode mode, const struct measure *measure,
+                 const struct measure *before, const struct measure *after)
 {
-    struct measure runs[MODE_COUNT];
-    for (size_t i = 0; i < MODE_COUNT; i++) {
-        const enum mode mode = (enum mode)((i + round) % MODE_COUNT);
-        run(setting, mode, &runs[mode]);
+    for (size_t i = 0; i < MEASURE_COUNT; i++) {
+        bench_add(&results->values[mode][i], value_of(measure, i));
+        bench_add(&results->ratios[mode][i],
+                  2 * value_of(measure, i) / (value_of(before, i) + value_of(after, i)));
     }
-    for (size_t mode = 0; mode < MODE_COUNT; mode++) {
-        for (size_t i = 0; i < MEASURE_COUNT; i++) {
-            const double value = value_of(&runs[mode], i);
-            bench_add(&results->values[mode][i], value);
-            bench_add(&results->ratios[mode][i], value / value_of(&runs[ALONE], i));
-        }
+}
+
+/* The two watched runs of a round take turns in coming first. */
+static void run_rounds(const struct setting *setting, size_t rounds, struct results *results)
+{
+    struct measure alone[3]; /* the newest last */
+    run(setting, ALONE, &alone[2]); /* warms up */
+    run(setting, ALONE, &alone[2]);
+    for (size_t i = 0; i < 2 * rounds; i++) {
+        const enum mode mode = (i + i / 2) % 2 == 0 ? GOPROFD : SCRAPED;
+        struct measure watched;
+        alone[0] = alone[1];
+        alone[1] = alone[2];
+        run(setting, mode, &watched);
+        run(setting, ALONE, &alone[2]);
+        keep(results, mode, &watched, &alone[1], &alone[2]);
+        if (i > 0)
+            keep(results, ALONE, &alone[1], &alone[0], &alone[2]);
     }
+}
+
+struct interval {
+    double low;
+    double median;
+    double high;
+};
+
+/* The median and the ranks between which it lies with 95 %: half the count, and 0.98 of its root to each side. */
+static struct interval median_of(struct bench_series *series)
+{
+    const double last = (double)(series->count - 1);
+    const double half_width = 0.98 * sqrt((double)series->count);
+    const double low = (last / 2 - half_width) / last * 100, high = (last / 2 + half_width) / last * 100;
+    return (struct interval){bench_percentile(series, low < 0 ? 0 : low),
+                             bench_percentile(series, 50),
+                             bench_percentile(series, high > 100 ? 100 : high)};
+}
+
+static void print_ratio(struct results *results, enum mode mode, size_t measure)
+{
+    const struct interval noise = median_of(&results->ratios[ALONE][measure]);
+    const struct interval ratio = median_of(&results->ratios[mode][measure]);
+    const double slack = fmax(1 - noise.low, noise.high - 1);
+    const bool within = (ratio.low <= 1 && ratio.high >= 1) || fabs(ratio.median - 1) <= slack;
+    printf("      over left alone: median %.4f (95 %%: %.4f to %.4f)%s\n", ratio.median, ratio.low,
+           ratio.high, mode == ALONE ? " - this is the noise" : within ? " - within noise" : " - MORE THAN NOISE");
 }
 
 static void print_mode(struct results *results, enum mode mode)
 {
     printf("  %s\n", mode_names[mode]);
     for (size_t i = 0; i < MEASURE_COUNT; i++) {
-        struct bench_series *ratio = &results->ratios[mode][i];
         bench_print(measures[i].name, measures[i].unit, &results->values[mode][i]);
-        if (mode != ALONE)
-            printf("      of that left alone in the same round: %.4f times (median), %.4f to %.4f\n",
-                   bench_percentile(ratio, 50), bench_percentile(ratio, 0),
-                   bench_percentile(ratio, 100));
+        print_ratio(results, mode, i);
     }
 }
 
@@ -216,7 +269,7 @@ int main(int argc, char **argv)
     struct setting setting = {.config = "/tmp/goprofd-bench-XXXXXX"};
     if (argc != 7)
         bench_fail("usage: bench_impact GOPROFD RULES_DIR PID PORT ROUNDS SECONDS");
-    const size_t rounds = (size_t)bench_number(argv[5], "ROUNDS", 1, BENCH_RUNS_MAX);
+    const size_t rounds = (size_t)bench_number(argv[5], "ROUNDS", 2, BENCH_RUNS_MAX / 2);
     const int config_fd = mkstemp(setting.config);
     if (config_fd == -1)
         bench_fail("%s: %s", setting.config, error_errno_text(errno));
@@ -228,12 +281,15 @@ int main(int argc, char **argv)
     setting.daemon_port = bench_free_port();
     write_config(&setting, argv[2]);
 
-    struct measure warm_up;
-    run(&setting, ALONE, &warm_up);
-    for (size_t round = 0; round < rounds; round++)
-        run_round(&setting, round, &results);
+    setting.daemon = start_daemon(&setting);
+    usleep(SETTLE_MS * 1000);
+    tell_daemon(&setting, SIGSTOP);
+    run_rounds(&setting, rounds, &results);
     for (size_t mode = 0; mode < MODE_COUNT; mode++)
         print_mode(&results, (enum mode)mode);
+    tell_daemon(&setting, SIGCONT);
+    tell_daemon(&setting, SIGTERM);
+    (void)waitpid(setting.daemon, NULL, 0);
     (void)unlink(setting.config);
     return 0;
 }

@@ -1,8 +1,15 @@
-/* bench_read.c PID PORT RUNS - what one external read costs, and whom.
+/* bench_read.c PID PORT RUNS [SECONDS] - what one external read costs, and whom.
  *
  * The peer is the same process serving its own GET /debug/pprof/heap: it is asked in turn with our
- * reads, after each the same forced GC, so both meet the same heap.  CPU is taken from the kernel's
- * clocks: this thread's for goprofd, the whole process's for the target. */
+ * reads, after each the same kind of GC, so both meet the same heap.  CPU is taken from the kernel's
+ * clocks: this thread's for goprofd, the whole process's for the target.
+ *
+ *   first      each in a process of its own, which has opened nothing before
+ *   steady     back to back, but each after a collection: the counters of all sites are read again.  After one
+ *              of the runtime's own one pass suffices, after runtime.GC() two must agree
+ *   quiet      back to back with no collection between: that nothing was published is enough to know
+ *   SECONDS    only this: once a second for so long, while the target works */
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/buffer.h"
@@ -14,7 +21,7 @@
 #include "core/store/snapshot.h"
 #include "tests/bench/bench.h"
 
-enum { SETTLE_MS = 30, QUIET_READS_PER_RUN = 10 };
+enum { SETTLE_MS = 30, QUIET_READS_PER_RUN = 10, FIRST_READS_MAX = 21 };
 
 static double to_ms(uint64_t ns)
 {
@@ -45,53 +52,141 @@ static void get(uint16_t port, const char *path)
         bench_fail("GET %s from port %u failed", path, port);
 }
 
-static void run_open(struct go_process **process, pid_t pid, const struct profile **profile)
+static struct go_process *open_process(pid_t pid)
 {
     static const struct procfs fs = {.root = "/"};
     struct error err = {0};
-    const uint64_t before_ns = clock_thread_cpu_ns();
-    *process = go_process_open(&fs, pid, &err);
-    if (*process == NULL)
+    struct go_process *process = go_process_open(&fs, pid, &err);
+    if (process == NULL)
         bench_fail("open: %s", err.message);
-    const uint64_t open_ns = clock_thread_cpu_ns() - before_ns;
-    const uint64_t first_ns = read_once(*process, profile);
-    printf("  %zu sites; open %.1f ms CPU, first read (learns every stack) %.1f ms CPU, once\n",
-           (*profile)->entry_count, to_ms(open_ns), to_ms(first_ns));
+    return process;
 }
 
-/* Reads after a GC of the target, in turn with the target's own endpoint. */
-static void run_against_peer(struct go_process *process, pid_t pid, uint16_t port, size_t runs)
-{
-    static struct bench_series ours;
-    static struct bench_series theirs;
-    static struct bench_series in_target;
-    size_t fresh = 0;
-    const struct profile *last = NULL;
+struct first_read {
+    double open_ms;
+    double read_ms;
+    size_t sites;
+    size_t table_bytes;
+};
 
+/* In a child, whose heap has not grown yet. */
+static struct first_read first_read(pid_t pid)
+{
+    struct first_read first;
+    int ends[2];
+    if (pipe(ends) == -1)
+        bench_fail("pipe");
+    const pid_t child = fork();
+    if (child == -1)
+        bench_fail("fork");
+    if (child == 0) {
+        const struct profile *profile = NULL;
+        const uint64_t before_ns = clock_thread_cpu_ns();
+        struct go_process *process = open_process(pid);
+        first.open_ms = to_ms(clock_thread_cpu_ns() - before_ns);
+        first.read_ms = to_ms(read_once(process, &profile));
+        first.sites = profile->entry_count;
+        first.table_bytes = site_table_bytes(go_process_sites(process));
+        _exit(write(ends[1], &first, sizeof(first)) == (ssize_t)sizeof(first) ? 0 : 1);
+    }
+    close(ends[1]);
+    const ssize_t got = read(ends[0], &first, sizeof(first));
+    close(ends[0]);
+    (void)waitpid(child, NULL, 0);
+    if (got != (ssize_t)sizeof(first))
+        bench_fail("the child that reads for the first time failed");
+    return first;
+}
+
+static void run_first(pid_t pid, size_t runs)
+{
+    static struct bench_series opens;
+    static struct bench_series reads;
+    struct first_read first = {0};
+    for (size_t i = 0; i < runs && i < FIRST_READS_MAX; i++) {
+        first = first_read(pid);
+        bench_add(&opens, first.open_ms);
+        bench_add(&reads, first.read_ms);
+    }
+    printf("  %zu sites, whose stacks take %.1f MiB\n", first.sites,
+           (double)first.table_bytes / (1 << 20));
+    bench_print("goprofd: CPU to open the process", "ms", &opens);
+    bench_print("goprofd: CPU of the first read (learns every stack)", "ms", &reads);
+}
+
+/* [runs] reads, each right after a GET of [gc]. */
+static void read_after(struct go_process *process, pid_t pid, uint16_t port, const char *gc,
+                       size_t runs, struct bench_series *ours, struct bench_series *theirs)
+{
+    const struct profile *last = NULL;
+    size_t fresh = 0;
     for (size_t i = 0; i < runs; i++) {
         const struct profile *profile = NULL;
-        get(port, "/gc");
-        settle();
-        const uint64_t target_before_ns = bench_process_cpu_ns(pid);
-        bench_add(&ours, to_ms(read_once(process, &profile)));
-        bench_add(&in_target, to_ms(bench_process_cpu_ns(pid) - target_before_ns));
+        get(port, gc);
+        bench_add(ours, to_ms(read_once(process, &profile)));
         fresh += profile != last;
         profile_unref(last);
         last = profile;
-
-        get(port, "/gc");
+        if (theirs == NULL)
+            continue;
         settle();
         const uint64_t before_ns = bench_process_cpu_ns(pid);
         get(port, "/debug/pprof/heap");
         settle();
-        bench_add(&theirs, to_ms(bench_process_cpu_ns(pid) - before_ns));
+        bench_add(theirs, to_ms(bench_process_cpu_ns(pid) - before_ns));
     }
     profile_unref(last);
-    bench_print("goprofd: CPU of one read after a GC", "ms", &ours);
-    bench_print("target: CPU meanwhile", "ms", &in_target);
+    if (fresh != runs)
+        printf("  only %zu of %zu reads found a new profile\n", fresh, runs);
+}
+
+static void run_against_peer(struct go_process *process, pid_t pid, uint16_t port, size_t runs)
+{
+    static struct bench_series own;
+    static struct bench_series forced;
+    static struct bench_series beside;
+    static struct bench_series theirs;
+    const struct profile *profile = NULL;
+
+    (void)read_once(process, &profile);
+    profile_unref(profile);
+    read_after(process, pid, port, "/collect", runs, &own, NULL);
+    read_after(process, pid, port, "/gc", runs, &forced, NULL);
+    read_after(process, pid, port, "/gc", runs, &beside, &theirs);
+    bench_print("goprofd: CPU of one read after a GC of the runtime's own", "ms", &own);
+    bench_print("goprofd: CPU of one read after runtime.GC()", "ms", &forced);
+    bench_print("the same, the target's own endpoint asked between", "ms", &beside);
     bench_print("target: CPU of its own GET /debug/pprof/heap", "ms", &theirs);
-    bench_print_ratio("the target's own way costs the target, over our read", &theirs, &ours);
-    printf("  %-58s %zu of %zu\n", "reads that found a new profile", fresh, runs);
+    bench_print_ratio("the target's own way over our read after a GC", &theirs, &own);
+    bench_print_ratio("the target's own way over our read after runtime.GC()", &theirs, &beside);
+}
+
+/* As the daemon reads: once a second, everything else having gone through the caches meanwhile. */
+static void run_each_second(struct go_process *process, pid_t pid, size_t seconds)
+{
+    static struct bench_series ours;
+    static struct bench_series target;
+    const struct profile *last = NULL;
+    size_t fresh = 0;
+    uint64_t due_ns = clock_monotonic_ns();
+    for (size_t i = 0; i <= seconds; i++) {
+        const struct profile *profile = NULL;
+        const uint64_t before_ns = bench_process_cpu_ns(pid);
+        due_ns += CLOCK_NS_PER_S;
+        clock_sleep_until_ns(due_ns);
+        const double read_ms = to_ms(read_once(process, &profile));
+        if (i > 0) { /* the first learns the stacks */
+            bench_add(&ours, read_ms);
+            bench_add(&target, to_ms(bench_process_cpu_ns(pid) - before_ns));
+            fresh += profile != last;
+        }
+        profile_unref(last);
+        last = profile;
+    }
+    printf("  %zu sites; %zu of %zu reads found a new profile\n", last->entry_count, fresh, seconds);
+    profile_unref(last);
+    bench_print("goprofd: CPU of one read, once a second under load", "ms", &ours);
+    bench_print("target: CPU in each second", "ms", &target);
 }
 
 /* Reads back to back while no GC passes, and the target's CPU over the same time without us. */
@@ -174,21 +269,28 @@ static void run_encode(const struct profile *profile, size_t runs)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
-        bench_fail("usage: bench_read PID PORT RUNS");
+    if (argc != 4 && argc != 5)
+        bench_fail("usage: bench_read PID PORT RUNS [SECONDS]");
     const pid_t pid = (pid_t)bench_number(argv[1], "PID", 1, 1 << 22);
     const uint16_t port = (uint16_t)bench_number(argv[2], "PORT", 1, 65535);
     const size_t runs =
         (size_t)bench_number(argv[3], "RUNS", 1, BENCH_RUNS_MAX / QUIET_READS_PER_RUN);
-    struct go_process *process = NULL;
     const struct profile *profile = NULL;
 
     get(port, "/gc"); /* publishes what the start allocated */
     settle();
-    run_open(&process, pid, &profile);
+    if (argc == 5) {
+        struct go_process *process = open_process(pid);
+        run_each_second(process, pid, (size_t)bench_number(argv[4], "SECONDS", 1, BENCH_RUNS_MAX));
+        go_process_close(process);
+        return 0;
+    }
+    run_first(pid, runs);
+    struct go_process *process = open_process(pid);
     run_against_peer(process, pid, port, runs);
     run_quiet(process, pid, runs);
     run_attribution(process, port, runs);
+    (void)read_once(process, &profile);
     run_encode(profile, runs);
     profile_unref(profile);
     go_process_close(process);

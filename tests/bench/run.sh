@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh - measures goprofd against its peers on this machine and prints a table; asserts nothing.
 #
-#   sh tests/bench/run.sh            all of it, about six minutes
+#   sh tests/bench/run.sh            all of it, about ten minutes
 #   sh tests/bench/run.sh --quick    fewer runs and shorter windows, for a first look
 #
 # Builds a release (RelWithDebInfo) in build/bench and the Go target with the go in PATH, or the one
@@ -14,7 +14,8 @@ sites=10000
 runs=50
 seconds=60
 rounds=7
-[ "${1:-}" = --quick ] && runs=10 seconds=10 rounds=3
+pairs=20
+[ "${1:-}" = --quick ] && runs=10 seconds=10 rounds=3 pairs=4
 case ${1:-} in '' | --quick) ;; *)
     echo "usage: run.sh [--quick]" >&2
     exit 2
@@ -82,7 +83,21 @@ echo
 echo "(a) reading a target with $sites allocation sites, against its own endpoint"
 start_target large sites_target -sites $sites
 "$build/tests/bench/bench_read" "$pid" "$port" $runs
+stop_target
 
+echo
+echo "(a2) the same with 50,000 sites"
+start_target larger sites_target -sites 50000
+"$build/tests/bench/bench_read" "$pid" "$port" $((runs / 2))
+stop_target
+
+echo
+echo "(a3) 10,000 sites, read once a second while the target works"
+start_target loaded sites_target -sites $sites -load 4
+"$build/tests/bench/bench_read" "$pid" "$port" 1 $((seconds / 2))
+stop_target
+
+start_target large sites_target -sites $sites
 echo
 echo "(a') the daemon reading it once a second, each time after a GC"
 "$build/tests/bench/bench_daemon" "$build/goprofd" "$root/rules" "$pid" $((seconds / 3)) "$port"
@@ -125,7 +140,7 @@ done
 echo
 echo "(f) a service under load of wrk: left alone, read each second, its own endpoint scraped each second"
 start_target service impact_target
-"$build/tests/bench/bench_impact" "$build/goprofd" "$root/rules" "$pid" "$port" $rounds 5
+"$build/tests/bench/bench_impact" "$build/goprofd" "$root/rules" "$pid" "$port" $pairs 2
 stop_target
 
 echo
