@@ -3,43 +3,21 @@
  * Called by buckets.c for each new bucket.  The same pcs recur in thousands of stacks, so what is
  * known of a pc is kept; only misses go to the function tables, and sites share their frames.
  *
- *   pcs of a stack --slots--> numbers of known[] --> frames kept in the site table, one pointer each */
+ *   pcs of a stack --known_pcs.h--> numbers --> frames kept in the site table, one pointer each */
 #include "core/goproc/call_stacks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/goproc/alloc_type.h"
-#include "core/goproc/call_target.h"
 #include "core/goproc/go_layout.h"
+#include "core/goproc/known_pcs.h"
 #include "core/goproc/pclntab.h"
 #include "core/store/site.h"
 #include "core/store/stack_profile.h"
 
-enum { CACHE_FIRST_SLOTS = 1024, FRAMES_MAX = CALL_STACK_PCS_MAX + PCLNTAB_INLINE_DEPTH_MAX };
+enum { FRAMES_MAX = CALL_STACK_PCS_MAX + PCLNTAB_INLINE_DEPTH_MAX };
 _Static_assert((int)FRAMES_MAX < (int)SITE_FRAMES_MAX, "a site must hold the longest stack");
-
-/* What is known of one return address. */
-struct known_pc {
-    uint64_t pc;
-    const char *function;
-    const char *file;
-    uint64_t entry; /* 0: in no Go function */
-    uint32_t line;
-    uint32_t start_line;
-    bool inlined;
-    bool is_runtime; /* hidden at the top of a stack */
-    bool is_goexit;
-    bool is_last_alone;     /* as the last of a stack it expands to nothing else */
-    bool allocator_tells;   /* and is told the type by who calls it */
-    bool call_decoded;      /* the call before pc was looked at, and this is what it calls: */
-    const char *allocator;  /* a function of the runtime, or NULL */
-    bool type_known; /* whoever calls, objects of type_bytes allocated here are of this type: */
-    uint64_t type_bytes;
-    const char *type_name; /* NULL: it cannot be told */
-    const struct frame *called; /* the allocator as a hidden frame; NULL: not made yet */
-    const struct frame *frame; /* in the site table, where it starts a Location; NULL: not made yet */
-};
 
 /* A frame in the site table that is part of the Location at another pc. */
 struct joined_frame {
@@ -48,30 +26,19 @@ struct joined_frame {
     const struct frame *frame;
 };
 
-struct pc_slot {
-    uint64_t pc;     /* of known[number]: looking for one touches nothing else */
-    uint32_t number; /* 0: free slot */
-};
-
 struct call_stacks {
-    struct pclntab *table;
     struct site_table *sites;
     const struct go_layout *layout;
-    const struct elf_file *code; /* NULL: calls are not decoded */
-    uint64_t code_bias;
     bool decodes_types;
     struct alloc_types_source types_source;
+    struct known_pcs known;
     /* The rest is there while stacks are worked on, and given back by call_stacks_rest(). */
     struct alloc_types *types; /* NULL: types stay unknown */
-    struct pc_slot *slots;
-    size_t slot_count; /* a power of two, twice the room in known[] */
-    struct known_pc *known;
-    size_t known_count; /* known[0] is none */
     struct joined_frame *joined;
     size_t joined_slots; /* a power of two; 0: none yet */
     size_t joined_count;
     uint64_t *pcs; /* FRAMES_MAX of each of these: the stack at hand, */
-    uint32_t *numbers; /* its pcs in known[] */
+    uint32_t *numbers; /* its pcs in known */
     size_t hidden_pcs; /* of them, the leading ones that pprof hides */
     struct frame *frames;
     struct stack_place *places;
@@ -84,9 +51,9 @@ struct call_stacks *call_stacks_new(struct pclntab *table, struct site_table *si
     struct call_stacks *stacks = calloc(1, sizeof(*stacks));
     if (stacks == NULL)
         return NULL;
-    stacks->table = table;
     stacks->sites = sites;
     stacks->layout = layout;
+    stacks->known = (struct known_pcs){.table = table, .sites = sites, .layout = layout};
     return stacks;
 }
 
@@ -101,8 +68,7 @@ void call_stacks_free(struct call_stacks *stacks)
 void call_stacks_rest(struct call_stacks *stacks)
 {
     alloc_types_free(stacks->types);
-    free(stacks->slots);
-    free(stacks->known);
+    known_pcs_rest(&stacks->known);
     free(stacks->joined);
     free(stacks->pcs);
     free(stacks->numbers);
@@ -110,10 +76,8 @@ void call_stacks_rest(struct call_stacks *stacks)
     free(stacks->places);
     free(stacks->kept);
     stacks->types = NULL;
-    stacks->slots = NULL;
-    stacks->known = NULL;
     stacks->joined = NULL;
-    stacks->slot_count = stacks->known_count = stacks->joined_slots = stacks->joined_count = 0;
+    stacks->joined_slots = stacks->joined_count = 0;
     stacks->pcs = NULL;
     stacks->numbers = NULL;
     stacks->frames = NULL;
@@ -124,7 +88,8 @@ void call_stacks_rest(struct call_stacks *stacks)
 /* Makes sure that there is all that work on a stack needs. */
 static bool wake(struct call_stacks *stacks, struct error *err)
 {
-    if (stacks->slots != NULL && stacks->known_count + FRAMES_MAX < CALL_STACKS_CACHE_MAX)
+    if (stacks->kept != NULL && stacks->known.count + FRAMES_MAX < CALL_STACKS_CACHE_MAX &&
+        stacks->joined_count < CALL_STACKS_CACHE_MAX)
         return true;
     call_stacks_rest(stacks); /* where the cache is full it begins anew */
     stacks->pcs = malloc(FRAMES_MAX * sizeof(*stacks->pcs));
@@ -132,15 +97,11 @@ static bool wake(struct call_stacks *stacks, struct error *err)
     stacks->frames = malloc(FRAMES_MAX * sizeof(*stacks->frames));
     stacks->places = malloc(FRAMES_MAX * sizeof(*stacks->places));
     stacks->kept = malloc((FRAMES_MAX + 1) * sizeof(*stacks->kept));
-    stacks->slots = calloc(CACHE_FIRST_SLOTS, sizeof(*stacks->slots));
-    stacks->known = malloc(CACHE_FIRST_SLOTS / 2 * sizeof(*stacks->known));
-    stacks->slot_count = CACHE_FIRST_SLOTS;
-    stacks->known_count = 1;
     if (stacks->decodes_types)
         stacks->types = alloc_types_new(&stacks->types_source);
     if (stacks->pcs != NULL && stacks->numbers != NULL && stacks->frames != NULL &&
-        stacks->places != NULL && stacks->kept != NULL && stacks->slots != NULL &&
-        stacks->known != NULL && (stacks->types != NULL || !stacks->decodes_types))
+        stacks->places != NULL && stacks->kept != NULL &&
+        (stacks->types != NULL || !stacks->decodes_types) && known_pcs_wake(&stacks->known, err))
         return true;
     call_stacks_rest(stacks);
     return error_set(err, ERROR_NO_MEMORY, "no memory to look stacks up");
@@ -149,8 +110,8 @@ static bool wake(struct call_stacks *stacks, struct error *err)
 void call_stacks_decode_calls(struct call_stacks *stacks, const struct elf_file *elf,
                               uint64_t bias)
 {
-    stacks->code = elf;
-    stacks->code_bias = bias;
+    stacks->known.code = elf;
+    stacks->known.code_bias = bias;
 }
 
 void call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_types_source *source)
@@ -160,124 +121,10 @@ void call_stacks_decode_types(struct call_stacks *stacks, const struct alloc_typ
     stacks->decodes_types = true;
 }
 
-/* The cache of pcs. */
-
-static struct pc_slot *slot_of(struct pc_slot *slots, size_t slot_count, uint64_t pc)
-{
-    size_t at = (size_t)((pc * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (slot_count - 1);
-    while (slots[at].number != 0 && slots[at].pc != pc)
-        at = (at + 1) & (slot_count - 1);
-    return &slots[at];
-}
-
-/* Makes room for one more. */
-static bool cache_reserve(struct call_stacks *stacks, struct error *err)
-{
-    if (stacks->known_count < stacks->slot_count / 2)
-        return true;
-    size_t larger_count = stacks->slot_count * 2;
-    struct known_pc *known = realloc(stacks->known, larger_count / 2 * sizeof(*known));
-    if (known != NULL)
-        stacks->known = known;
-    struct pc_slot *larger = known == NULL ? NULL : calloc(larger_count, sizeof(*larger));
-    if (larger == NULL)
-        return error_set(err, ERROR_NO_MEMORY, "no memory for %zu return addresses",
-                         stacks->known_count);
-    for (size_t i = 0; i < stacks->slot_count; i++)
-        if (stacks->slots[i].number != 0)
-            *slot_of(larger, larger_count, stacks->slots[i].pc) = stacks->slots[i];
-    free(stacks->slots);
-    stacks->slots = larger;
-    stacks->slot_count = larger_count;
-    return true;
-}
-
-static bool has_prefix(const struct pclntab_text *text, const char *prefix)
-{
-    size_t length = strlen(prefix);
-    return text->length >= length && memcmp(text->text, prefix, length) == 0;
-}
-
-static bool is_runtime_name(const struct call_stacks *stacks, const struct pclntab_text *name)
-{
-    return has_prefix(name, "runtime.") || (stacks->layout->internal_runtime_hidden &&
-                                            has_prefix(name, "internal/runtime/"));
-}
-
-static bool look_up(struct call_stacks *stacks, uint64_t pc, struct known_pc *known,
-                    struct error *err)
-{
-    struct pclntab_frame frame;
-    struct pclntab_text name;
-
-    *known = (struct known_pc){.pc = pc};
-    /* The runtime decides what is hidden by the name at pc, and shows the one at pc - 1. */
-    known->is_runtime = pclntab_name_at(stacks->table, pc, &name) && is_runtime_name(stacks, &name);
-    if (pclntab_frame_at(stacks->table, pc, &frame)) {
-        known->function =
-            site_table_string(stacks->sites, frame.function.text, frame.function.length);
-        known->file = site_table_string(stacks->sites, frame.file.text, frame.file.length);
-        known->entry = frame.entry;
-        known->line = frame.line;
-        known->start_line = frame.start_line;
-        known->inlined = frame.inlined;
-        known->is_goexit = known->function != NULL && strcmp(known->function, "runtime.goexit") == 0;
-    } else {
-        known->function = site_table_string(stacks->sites, "", 0);
-        known->file = known->function;
-    }
-    if (known->function == NULL || known->file == NULL)
-        return error_set(err, ERROR_LIMIT, "sites: their table is full");
-    return true;
-}
-
-/* The number of [pc] in known[]; 0 after an error. */
-static uint32_t number_of(struct call_stacks *stacks, uint64_t pc, struct error *err)
-{
-    struct known_pc known;
-    const uint32_t number = slot_of(stacks->slots, stacks->slot_count, pc)->number;
-
-    if (number != 0)
-        return number;
-    if (!cache_reserve(stacks, err) || !look_up(stacks, pc, &known, err))
-        return 0;
-    const uint32_t fresh = (uint32_t)stacks->known_count++;
-    stacks->known[fresh] = known;
-    *slot_of(stacks->slots, stacks->slot_count, pc) = (struct pc_slot){pc, fresh};
-    return fresh;
-}
-
 /* What is known of the [at]th pc of the stack at hand. */
 static struct known_pc *known_at(const struct call_stacks *stacks, size_t at)
 {
-    return &stacks->known[stacks->numbers[at]];
-}
-
-/* The runtime function that the instruction before [pc] calls, or NULL.  Only a target that is the
- * entry of a function counts: a decoded number that hits the middle of one was no call. */
-static const char *decode_allocator(struct call_stacks *stacks, uint64_t pc)
-{
-    uint64_t target;
-    struct pclntab_frame called;
-
-    if (!call_target_before(stacks->code, stacks->code_bias, pc, &target) ||
-        !pclntab_frame_at(stacks->table, target, &called) || called.entry != target ||
-        (!has_prefix(&called.function, "runtime.") &&
-         !has_prefix(&called.function, "internal/bytealg.MakeNoZero")))
-        return NULL;
-    return site_table_string(stacks->sites, called.function.text, called.function.length);
-}
-
-static const char *allocator_before(struct call_stacks *stacks, struct known_pc *known)
-{
-    if (stacks->code == NULL)
-        return NULL;
-    if (!known->call_decoded) {
-        known->allocator = decode_allocator(stacks, known->pc);
-        known->allocator_tells = known->allocator != NULL && alloc_types_knows(known->allocator);
-        known->call_decoded = true;
-    }
-    return known->allocator;
+    return &stacks->known.known[stacks->numbers[at]];
 }
 
 /* Types. */
@@ -345,7 +192,7 @@ static const char *allocated_type(struct call_stacks *stacks, size_t hidden, siz
         at--;
     for (;;) {
         at = machine_frame_start(stacks, at);
-        const char *called = allocator_before(stacks, known_at(stacks, at));
+        const char *called = known_pcs_allocator(&stacks->known, known_at(stacks, at));
         if (called != NULL && known_at(stacks, at)->allocator_tells)
             return find_type(stacks, at, count, called, object_bytes);
         if (at == 0)
@@ -517,7 +364,7 @@ static const struct frame *keep_called(struct call_stacks *stacks, struct known_
 static size_t expand_last(struct call_stacks *stacks, size_t count)
 {
     uint64_t outer[PCLNTAB_INLINE_DEPTH_MAX + 1];
-    size_t expanded = pclntab_expand_last(stacks->table, stacks->pcs[count - 1], outer,
+    size_t expanded = pclntab_expand_last(stacks->known.table, stacks->pcs[count - 1], outer,
                                           sizeof(outer) / sizeof(outer[0]));
     if (expanded == 0)
         return count;
@@ -540,7 +387,7 @@ static bool take_stack(struct call_stacks *stacks, const uint64_t *pcs, size_t *
                          CALL_STACK_PCS_MAX);
     memcpy(stacks->pcs, pcs, given * sizeof(pcs[0]));
     for (size_t i = 0; i < given; i++)
-        if ((stacks->numbers[i] = number_of(stacks, pcs[i], err)) == 0)
+        if ((stacks->numbers[i] = known_pcs_number(&stacks->known, pcs[i], err)) == 0)
             return false;
     size_t hidden = 0;
     while (hidden < given && known_at(stacks, hidden)->is_runtime)
@@ -552,7 +399,7 @@ static bool take_stack(struct call_stacks *stacks, const uint64_t *pcs, size_t *
     if (*count == given && stacks->pcs[given - 1] == pcs[given - 1])
         known_at(stacks, given - 1)->is_last_alone = true;
     for (size_t i = given - 1; i < *count; i++)
-        if ((stacks->numbers[i] = number_of(stacks, stacks->pcs[i], err)) == 0)
+        if ((stacks->numbers[i] = known_pcs_number(&stacks->known, stacks->pcs[i], err)) == 0)
             return false;
     return true;
 }
@@ -583,11 +430,11 @@ bool call_stacks_frames(struct call_stacks *stacks, const uint64_t *pcs, size_t 
 bool call_stacks_frame(struct call_stacks *stacks, uint64_t pc, struct frame *frame,
                        struct stack_place *place, struct error *err)
 {
-    const uint32_t number = wake(stacks, err) ? number_of(stacks, pc, err) : 0;
+    const uint32_t number = wake(stacks, err) ? known_pcs_number(&stacks->known, pc, err) : 0;
     if (number == 0)
         return false;
-    *place = place_of(&stacks->known[number]);
-    *frame = frame_of(&stacks->known[number], pc);
+    *place = place_of(&stacks->known.known[number]);
+    *frame = frame_of(&stacks->known.known[number], pc);
     return true;
 }
 
@@ -596,7 +443,7 @@ static bool keep_stack(struct call_stacks *stacks, size_t count, size_t *hidden,
 {
     struct known_pc *leaf = count > 0 ? known_at(stacks, 0) : NULL;
     const char *allocator =
-        leaf != NULL && !leaf->is_runtime ? allocator_before(stacks, leaf) : NULL;
+        leaf != NULL && !leaf->is_runtime ? known_pcs_allocator(&stacks->known, leaf) : NULL;
 
     *hidden = 0;
     if (allocator != NULL && (stacks->kept[(*hidden)++] = keep_called(stacks, leaf)) == NULL)

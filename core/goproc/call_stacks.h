@@ -25,7 +25,7 @@ struct stack_place;
 
 enum {
     CALL_STACK_PCS_MAX = 1026,        /* runtime: maxProfStackDepth + 2 */
-    CALL_STACKS_CACHE_MAX = 2 << 20,  /* pcs remembered; further ones are looked up each time */
+    CALL_STACKS_CACHE_MAX = 1 << 18,  /* pcs remembered; with more it begins anew */
 };
 
 /* Borrows all three. */

@@ -14,7 +14,7 @@ sites=10000
 runs=50
 seconds=60
 rounds=7
-pairs=20
+pairs=40
 [ "${1:-}" = --quick ] && runs=10 seconds=10 rounds=3 pairs=4
 case ${1:-} in '' | --quick) ;; *)
     echo "usage: run.sh [--quick]" >&2
@@ -140,7 +140,7 @@ done
 echo
 echo "(f) a service under load of wrk: left alone, read each second, its own endpoint scraped each second"
 start_target service impact_target
-"$build/tests/bench/bench_impact" "$build/goprofd" "$root/rules" "$pid" "$port" $pairs 2
+"$build/tests/bench/bench_impact" "$build/goprofd" "$root/rules" "$pid" "$port" $pairs 1
 stop_target
 
 echo

@@ -1,6 +1,6 @@
 // impact_target is an HTTP service under load, to measure what watching it costs.
 //
-// It has a few thousand allocation sites, a live heap of some 100 MiB full of pointers, and a handler that
+// It has ten thousand allocation sites, a live heap of some 100 MiB full of pointers, and a handler that
 // allocates as one does: decodes, looks up, builds an answer, encodes.  The first line on standard
 // output is "listening 127.0.0.1:PORT".
 //
@@ -38,14 +38,18 @@ var (
 )
 
 func main() {
-	sites := flag.Int("sites", 2500, "allocation sites besides those of the service")
+	sites := flag.Int("sites", 10000, "allocation sites besides those of the service")
 	count := flag.Int("orders", 100000, "orders kept in memory")
 	flag.Parse()
 
+	digits := 12
+	for 1<<digits < *sites {
+		digits++
+	}
 	rate := runtime.MemProfileRate
 	runtime.MemProfileRate = 1
 	for i := 0; i < *sites; i++ {
-		spell(uint(i), 12)
+		spell(uint(i), digits)
 	}
 	runtime.MemProfileRate = rate
 	for i := 0; i < *count; i++ {
