@@ -49,6 +49,8 @@
 #include "core/store/snapshot.h"
 #include "core/store/target_info.h"
 
+enum { OPEN_TRIES = 4 };
+
 struct go_process {
     struct procfs fs;
     pid_t pid;
@@ -429,11 +431,21 @@ static void tell_if_gone(const struct go_process *process, struct error *cause)
         error_set(cause, ERROR_GONE, "process %d has exited", (int)process->pid);
 }
 
-struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct error *err)
+/* Whether the address space that was opened is no more, by exec or by an exit that is not complete: reading
+ * then finds its end, and not a page that is missing. */
+static bool has_lost_its_image(const struct go_process *process)
+{
+    char byte;
+    return process->mem_fd != -1 && pread(process->mem_fd, &byte, 1, 0) == 0;
+}
+
+static struct go_process *open_once(const struct procfs *fs, pid_t pid, bool *again,
+                                    struct error *err)
 {
     struct error cause = {0};
     struct go_process *process = calloc(1, sizeof(*process));
 
+    *again = false;
     if (process == NULL) {
         error_set(err, ERROR_NO_MEMORY, "no memory to open pid %d", (int)pid);
         return NULL;
@@ -450,8 +462,23 @@ struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct er
         set_denied(process, &cause);
     tell_if_gone(process, &cause);
     error_set(err, cause.code, "%s", cause.message);
+    *again = has_lost_its_image(process);
     go_process_close(process);
     return NULL;
+}
+
+struct go_process *go_process_open(const struct procfs *fs, pid_t pid, struct error *err)
+{
+    struct go_process *process = NULL;
+    bool again = true;
+
+    /* What is half of one program and half of the next fits nowhere: it calls exec just now. */
+    for (int tries = 0; process == NULL && again && tries < OPEN_TRIES; tries++)
+        process = open_once(fs, pid, &again, err);
+    if (process == NULL && again)
+        error_set(err, ERROR_GONE, "process %d calls exec, or comes to its end, whenever it is looked at",
+                  (int)pid);
+    return process;
 }
 
 static bool open_core(struct go_process *process, const char *path, const char *exe,
