@@ -136,7 +136,7 @@ Test(cli, heap_writes_a_profile_that_go_tool_pprof_opens)
  * somebody else looks at it, too, an address space may outlive the exec for a moment. */
 Test(cli, a_process_that_calls_exec_all_the_time_is_not_said_to_be_broken)
 {
-    enum { RUNS = 60, BLAMED_MAX = 3 };
+    enum { RUNS = 30, BLAMED_MAX = 2 };
     const struct go_version newest = go_version_newest();
     char *folder = scratch_new();
     char *program = go_program_path(&newest, "modes/pie");
