@@ -142,7 +142,7 @@ Test(cli, a_process_that_calls_exec_all_the_time_is_not_said_to_be_broken)
     char *program = go_program_path(&newest, "modes/pie");
     char *log_path = path_join(folder, "target.log");
     char *profile = path_join(folder, "heap.pb.gz");
-    const char *argv[] = {program, "-exec-loop", NULL}; /* each time at other addresses */
+    const char *argv[] = {program, "-exec-loop", "4000", NULL}; /* each time at other addresses */
     struct process process = process_start(argv, log_path, NULL);
     free(process_wait_for(&process, "exec", 60000));
     char pid[16];
