@@ -242,10 +242,11 @@ static uint64_t targets_mark(const struct sampler *sampler, size_t view_count)
 static void give_memory_back(struct sampler *sampler, size_t view_count)
 {
     const uint64_t mark = targets_mark(sampler, view_count);
-    if (mark != sampler->known_targets)
-        sampler->trim_in_beats = TRIM_AFTER_BEATS;
-    else if (sampler->trim_in_beats > 0 && --sampler->trim_in_beats == 0)
+    /* Once planned it happens, also where processes come and go all the time. */
+    if (sampler->trim_in_beats > 0 && --sampler->trim_in_beats == 0)
         (void)malloc_trim(0);
+    if (sampler->trim_in_beats == 0 && mark != sampler->known_targets)
+        sampler->trim_in_beats = TRIM_AFTER_BEATS;
     sampler->known_targets = mark;
 }
 
