@@ -122,8 +122,8 @@ int cli_ps(int argc, char **argv)
         printf("no Go process found\n");
     if (row.unreadable_programs > 0)
         fprintf(stderr,
-                "%zu other processes belong to other users and could not be looked at; run as root "
-                "or with CAP_SYS_PTRACE to see them\n",
+                "%zu other processes could not be looked at: they are another user's, or have more "
+                "capabilities than goprofd; run it as root with CAP_SYS_PTRACE to see them\n",
                 row.unreadable_programs);
     return EXIT_FINE;
 }
