@@ -101,6 +101,11 @@ void go_process_facts(const struct go_process *process, struct target_facts *fac
 
 bool go_process_restriction(const struct go_process *process, struct error *note)
 {
+    if (process->has_unread_plugins) {
+        (void)error_set(note, ERROR_NONE,
+                        "it has plugins, and their functions have no names when a core is read");
+        return true;
+    }
     return other_runtimes_tell(&process->others, note) ||
            (process->plugins != NULL && plugins_tell(process->plugins, note));
 }

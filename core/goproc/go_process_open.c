@@ -213,6 +213,8 @@ static bool open_core(struct go_process *process, const char *path, const char *
     const bool ok = core_program_open(process->core, exe, &maps, &process->program, process->image,
                                       err) &&
                     go_process_open_runtime(process, &maps, err);
+    process->has_unread_plugins =
+        ok && plugins_are_there(&process->memory, process->layout, process->module.address);
     procfs_maps_release(&maps);
     return ok;
 }

@@ -47,6 +47,7 @@ struct go_process {
     uint64_t bias;
     struct pclntab *functions;
     struct plugins *plugins; /* NULL: of a core */
+    bool has_unread_plugins; /* the core */
     struct site_table *sites;
     struct call_stacks *stacks;
     struct heap_stats *stats;

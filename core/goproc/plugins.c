@@ -146,6 +146,13 @@ bool plugins_take_new(struct plugins *plugins)
     return true;
 }
 
+bool plugins_are_there(struct memory *memory, const struct go_layout *layout, uint64_t first)
+{
+    uint64_t next = 0;
+    return memory_read(memory, first + layout->moduledata_next, &next, sizeof(next), NULL) &&
+           next != 0;
+}
+
 bool plugins_tell(const struct plugins *plugins, struct error *note)
 {
     if (!plugins->has_unnamed)

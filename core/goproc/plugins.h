@@ -35,6 +35,9 @@ void plugins_free(struct plugins *plugins); /* after [functions]; NULL is allowe
  * tables cannot be read is passed over: its functions stay without names, and plugins_tell() says so. */
 bool plugins_take_new(struct plugins *plugins);
 
+/* Whether there is any: for cores, whose plugins are not opened. */
+bool plugins_are_there(struct memory *memory, const struct go_layout *layout, uint64_t first);
+
 /* True if the functions of a plugin have no names: [*note] then says which, with ERROR_NONE. */
 bool plugins_tell(const struct plugins *plugins, struct error *note);
 

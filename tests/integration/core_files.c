@@ -92,6 +92,37 @@ ParameterizedTest(struct go_version *version, core_files, of_gdb_hold_the_same_p
     scratch_remove(folder);
 }
 
+/* Its functions have no names then, which is said. */
+Test(core_files, of_a_program_with_a_plugin_say_what_is_not_in_the_profile)
+{
+    const struct go_version newest = go_version_newest();
+    char *folder = scratch_new();
+    struct go_program program =
+        go_program_start(&newest, "plugin_host", NULL, folder, "target.log", NULL);
+    char *file = go_program_path(&newest, "plugin.so");
+    http_touch(program.port, "/plugin?path=%s", file);
+    char *prefix = path_join(folder, "core");
+    char *profile = path_join(folder, "core.pb.gz");
+    char *pid = text_of_pid(program.process.pid);
+    char *core = NULL, *output = NULL;
+    cr_assert_gt(asprintf(&core, "%s.%s", prefix, pid), 0);
+    const char *gcore[] = {"gcore", "-o", prefix, pid, NULL};
+    cr_assert_eq(process_run(gcore, NULL, &output), 0, "%s", output);
+    free(output);
+
+    const char *arguments[] = {"heap", "--core", core, "-o", profile, NULL};
+    cr_assert_eq(goprofd_run(arguments, NULL, &output), 0, "%s", output);
+    cr_assert_not_null(strstr(output, "it has plugins"), "%s", output);
+    free(output);
+    go_program_release(&program);
+    free(core);
+    free(pid);
+    free(profile);
+    free(prefix);
+    free(file);
+    scratch_remove(folder);
+}
+
 /* A program that the kernel is to dump into its folder. */
 struct dumped {
     struct process process;
