@@ -25,6 +25,7 @@
 #include "core/store/board.h"
 #include "core/store/journal.h"
 #include "core/store/site_tagger.h"
+#include "core/track/tracker.h"
 #include "http/server.h"
 #include "lua/cli_replay.h"
 #include "lua/cli_test.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct engine *engine;
     struct site_tagger tagger;    /* of the config of the start */
     struct tagger *tags_function; /* NULL: the config has none */
+    struct tracker *tracker;
     struct sampler *sampler;
     struct notifier *notifier;
     struct server *server;
@@ -288,6 +290,10 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     daemon->sampler = sampler_new(config, daemon->board, err);
     if (daemon->sampler == NULL || !use_tags(daemon, err))
         return false;
+    daemon->tracker = tracker_new();
+    if (daemon->tracker == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for programs that push");
+    sampler_use_tracker(daemon->sampler, daemon->tracker);
     sampler_subscribe(daemon->sampler, engine_inbox(daemon->engine));
     sampler_capture_exits(daemon->sampler, daemon->capturer);
 
@@ -301,6 +307,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
                                          .reload_context = daemon,
                                          .explain_rule = explain_rule,
                                          .explain_context = daemon,
+                                         .tracker = daemon->tracker,
                                          .read_stacks = read_stacks,
                                          .stacks_context = daemon};
     daemon->server = server_new(&wiring, err);
@@ -328,6 +335,7 @@ static void stop_daemon(struct daemon *daemon)
         capturer_stop(daemon->capturer);
     server_free(daemon->server);
     sampler_free(daemon->sampler);
+    tracker_free(daemon->tracker);
     tagger_free(daemon->tags_function);
     engine_free(daemon->engine);
     notifier_free(daemon->notifier);

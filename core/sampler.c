@@ -143,6 +143,11 @@ void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer)
     sampler->capturer = capturer;
 }
 
+void sampler_use_tracker(struct sampler *sampler, struct tracker *tracker)
+{
+    sampler->context.tracker = tracker;
+}
+
 void sampler_use_tagger(struct sampler *sampler, const struct site_tagger *tagger)
 {
     sampler->context.tagger = tagger;

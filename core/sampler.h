@@ -17,6 +17,7 @@ struct mailbox;
 struct profile_request;
 struct sampler;
 struct site_tagger;
+struct tracker;
 
 /* [config] must outlive the sampler. */
 struct sampler *sampler_new(const struct config *config, struct board *board, struct error *err);
@@ -25,6 +26,8 @@ void sampler_subscribe(struct sampler *sampler, struct mailbox *inbox);
 /* Before the start: the last profile of each process that ends is offered to [capturer], which decides
  * by its settings. */
 void sampler_capture_exits(struct sampler *sampler, struct capturer *capturer);
+/* Before the start: programs that push are targets, too; borrowed, outlives the sampler. */
+void sampler_use_tracker(struct sampler *sampler, struct tracker *tracker);
 /* Before the start: who says the tags of sites; borrowed, outlives the sampler. */
 void sampler_use_tagger(struct sampler *sampler, const struct site_tagger *tagger);
 /* Any thread: the horizon of the retention estimates, from the next beat on. */

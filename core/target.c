@@ -53,6 +53,7 @@ void target_free(struct target *target)
         return;
     target_detach(target);
     target_free_scraped(target->scraped);
+    target_free_pushed(target->pushed);
     if (target->has_loss)
         target_loss_release(&target->loss);
     snapshot_unref(target->snapshot);
@@ -286,6 +287,10 @@ bool target_stack_source(struct target *target, struct stack_source *source, uin
                          "target \"%.60s\" is scraped, which fetches heap profiles only: ask the program "
                          "itself for this one",
                          target->id);
+    if (target->pushed != NULL)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "target \"%.60s\" pushes what it tracks itself, and that is no profile of this kind",
+                         target->id);
     if (target->process == NULL)
         return error_set(err, target->reason.code == ERROR_NONE ? ERROR_GONE : target->reason.code,
                          "target \"%.60s\" is %s%s%.90s", target->id,
@@ -316,6 +321,8 @@ static const struct target_info *build_info(const struct target *target)
     facts.id = target->id;
     facts.name = target->name;
     facts.source = SOURCE_PROCESS;
+    if (target->pushed != NULL)
+        facts.source = SOURCE_PUSH;
     if (target->scraped != NULL)
         target_scraped_facts(target, &facts, &cmdline, &cmdline_length);
     facts.state = target->state;

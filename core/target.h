@@ -28,6 +28,7 @@ struct scraper;
 struct site_tagger;
 struct stack_source;
 struct target;
+struct tracker;
 struct usage_context;
 
 /* What a target needs of its surroundings; outlives every target. */
@@ -39,6 +40,7 @@ struct target_context {
     const struct board *board; /* what earlier runs knew of targets; NULL: nothing */
     struct scraper *scraper; /* of targets with a URL; NULL: there are none */
     uint64_t scrape_interval_ns; /* of those whose config does not say another */
+    struct tracker *tracker; /* of targets that push; NULL: nobody can */
     const struct site_tagger *tagger; /* NULL: sites get their default tags */
     _Atomic uint64_t retention_window_ns; /* horizon of the retention estimates; may change */
 };
@@ -52,6 +54,7 @@ const char *target_name(const struct target *target);
 bool target_is_configured(const struct target *target); /* named in the config: never forgotten */
 enum target_state target_get_state(const struct target *target);
 bool target_is_scraped(const struct target *target);
+bool target_is_pushed(const struct target *target);
 pid_t target_pid(const struct target *target); /* 0 while no process is attached */
 uint64_t target_state_since_ns(const struct target *target); /* monotonic */
 
@@ -62,6 +65,9 @@ void target_attach(struct target *target, pid_t pid, uint64_t now_monotonic_ns);
 /* Instead of attaching: the target is a program elsewhere, which [scrape] fetches; borrowed, outlives the
  * target.  False without memory. */
 bool target_use_scrape(struct target *target, struct scrape *scrape) GOPROFD_MUST_CHECK;
+
+/* The same for a program that pushes: its counts are in the tracker, under the target's id.  False without memory. */
+bool target_use_push(struct target *target) GOPROFD_MUST_CHECK;
 
 /* From the next attach on: switch heap profiling on in a process that has it off, and off again when it
  * is let go of.  The one thing that is ever written into a target. */

@@ -3,7 +3,8 @@
  *   target.c       its life: attach, state, view
  *   target_read.c  one beat
  *   target_loss.c  how its process came to its end, and its last profile
- *   target_scraped.c  one beat of a target that is scraped */
+ *   target_scraped.c  one beat of a target that is scraped
+ *   target_pushed.c  one beat of a target that pushes */
 #ifndef GOPROFD_TARGET_PARTS_H
 #define GOPROFD_TARGET_PARTS_H
 
@@ -22,6 +23,7 @@ struct snapshot_values;
 struct tops;
 
 struct scraped; /* target_scraped.c */
+struct pushed;  /* target_pushed.c */
 
 struct target {
     const struct target_context *context;
@@ -43,7 +45,8 @@ struct target {
     bool short_of_memory;          /* at the last read */
     bool enable_profiling; /* the config says so */
     bool rate_written;     /* by us, into [process] */
-    struct scraped *scraped; /* NULL: it is a process of this host */
+    struct scraped *scraped; /* these two NULL: it is a process of this host */
+    struct pushed *pushed;
     struct target_loss loss;
     bool has_loss;
     struct go_process *process; /* NULL unless it could be opened */
@@ -83,6 +86,10 @@ void target_read_scraped(struct target *target, uint64_t now_monotonic_ns);
 void target_scraped_facts(const struct target *target, struct target_facts *facts,
                           const char **cmdline, size_t *cmdline_length);
 void target_free_scraped(struct scraped *scraped); /* NULL is allowed */
+
+/* target_pushed.c */
+void target_read_pushed(struct target *target, uint64_t now_monotonic_ns);
+void target_free_pushed(struct pushed *pushed); /* NULL is allowed */
 
 /* target_loss.c */
 /* Looks whether the OOM killer was at work in the cgroup of the process since the last look: by what was

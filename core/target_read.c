@@ -179,6 +179,10 @@ void target_read(struct target *target, uint64_t now_monotonic_ns)
         target_read_scraped(target, now_monotonic_ns);
         return;
     }
+    if (target->pushed != NULL) {
+        target_read_pushed(target, now_monotonic_ns);
+        return;
+    }
     if (target->pid == 0)
         return;
     if (target->process == NULL && now_monotonic_ns >= target->retry_at_ns)

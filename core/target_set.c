@@ -12,6 +12,7 @@
 #include "core/goproc/procfs_environ.h"
 #include "core/scrape/scraper.h"
 #include "core/target.h"
+#include "core/track/tracker.h"
 
 enum {
     TARGET_ID_MAX_BYTES = 128,
@@ -108,7 +109,7 @@ static struct target *slot_for(struct target_set *set, const char *name, bool co
         struct target *present = find_id(set, id);
         if (present == NULL)
             return add_target(set, id, name, configured && number == 1);
-        if (target_pid(present) == 0 && !target_is_scraped(present))
+        if (target_pid(present) == 0 && !target_is_scraped(present) && !target_is_pushed(present))
             return present;
     }
     return NULL;
@@ -269,6 +270,8 @@ static void attach_configured_pids(struct target_set *set)
 
 static void remove_at(struct target_set *set, size_t index)
 {
+    if (target_is_pushed(set->targets[index]))
+        tracker_forget(set->context->tracker, target_id(set->targets[index]));
     target_free(set->targets[index]);
     set->count--;
     memmove(&set->targets[index], &set->targets[index + 1],
@@ -283,11 +286,36 @@ static void forget_gone(struct target_set *set)
     size_t gone = 0;
     for (size_t i = set->count; i-- > 0;) {
         const struct target *target = set->targets[i];
-        if (target_is_configured(target) || target_pid(target) != 0)
+        if (target_is_configured(target) || target_pid(target) != 0 ||
+            (target_is_pushed(target) && target_get_state(target) != TARGET_GONE))
             continue;
         const uint64_t gone_ns = set->now_monotonic_ns - target_state_since_ns(target);
         if (gone_ns > keep_ns || ++gone > TARGET_GONE_MAX)
             remove_at(set, i);
+    }
+}
+
+/* Programs that push are targets from their first batch on.  A name that is taken stays with who has it; http refuses
+ * further batches under it. */
+static void add_pushed(struct target_set *set)
+{
+    char name[TARGET_ID_MAX_BYTES];
+    if (set->context->tracker == NULL)
+        return;
+    for (size_t i = 0; tracker_name(set->context->tracker, i, name, sizeof(name));) {
+        const struct target *present = find_id(set, name);
+        if (present != NULL && !target_is_pushed(present)) {
+            tracker_forget(set->context->tracker, name); /* the next one is number i now */
+            continue;
+        }
+        i++;
+        if (present != NULL)
+            continue;
+        struct target *target = add_target(set, name, name, false);
+        if (target == NULL || target_use_push(target))
+            continue;
+        log_warn(log_msg("no memory for a target that pushes"), log_str("target", name));
+        remove_at(set, set->count - 1);
     }
 }
 
@@ -298,6 +326,7 @@ void target_set_refresh(struct target_set *set, uint64_t now_monotonic_ns)
     attach_configured_pids(set);
     if (!discover_scan(set->discover, now_monotonic_ns, visit, set, &err))
         log_warn(log_msg("looking for processes failed"), log_str("reason", err.message));
+    add_pushed(set);
     forget_gone(set);
 }
 

@@ -90,6 +90,7 @@ const struct route routes[] = {
     {"GET",  "/v1/rules/:id",               handle_rule,            ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Why a rule did or did not fire: what its last evaluations looked at, on one target or all"},
     {"POST", "/v1/rules/reload",            handle_rules_reload,    ROUTE_API, true,  ONLY_FORMAT,    "Loads the rules anew; 422 with FILE:LINE when one is broken, the old ones then stay"},
     {"POST", "/v1/capture/heap",            handle_capture_heap,    ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Keeps the heap profile of a target, or of every one with `target=all`, as a file"},
+    {"POST", "/v1/track",                   handle_track,           ROUTE_API, true,  ONLY_FORMAT,    "Takes a batch of allocations that a program tracked itself, in msgpack (docs/track.md)"},
     {"GET",  "/v1/profiles/diff",           handle_profile_diff,    ROUTE_API, false, DIFF_PARAMS,    "What changed in the heap of a target from one instant to another: for `go tool pprof`, as a flame graph, or as a table"},
     {"GET",  "/v1/captures",                handle_captures,        ROUTE_API, true,  CAPTURES_PARAMS, "Captured profiles, newest first, with the reason for each"},
     {"GET",  "/v1/captures/:path",          handle_capture,         ROUTE_API, false, NOTHING,        "One of them, by the `name` in the list, for `go tool pprof`"},

@@ -53,6 +53,7 @@ struct server_wiring {
                                       const struct error *err),
                         void *reply_context);
     void *stacks_context;
+    struct tracker *tracker; /* of programs that push; NULL: none can */
     struct server_limits limits;
     struct latency *latency; /* these two the server's own; whoever makes the wiring leaves them NULL */
     struct stream_hub *hub;

@@ -75,6 +75,9 @@ struct board_page {
     X(notifications_dropped,  "goprofd_notifications_dropped_total",        FIELD_COUNTER, UNIT_COUNT, "Messages that a receiver refused for good or that a full queue pushed out") \
     X(notifications_queued,   "goprofd_notifications_queued",               FIELD_GAUGE,   UNIT_COUNT, "Messages that wait to be delivered") \
     X(streams_dropped,        "goprofd_streams_dropped_total",              FIELD_COUNTER, UNIT_COUNT, "Clients of /v1/stream that were dropped because they did not keep up") \
+    X(track_batches,          "goprofd_track_batches_total",                FIELD_COUNTER, UNIT_COUNT, "Batches of tracked allocations that were taken") \
+    X(track_records,          "goprofd_track_records_total",                FIELD_COUNTER, UNIT_COUNT, "Records in these batches") \
+    X(track_refused,          "goprofd_track_refused_total",                FIELD_COUNTER, UNIT_COUNT, "Batches that were refused: not understood, or no room for them") \
     X(http_requests,          "goprofd_http_requests_total",                FIELD_COUNTER, UNIT_COUNT, "HTTP requests answered") \
     X(http_errors,            "goprofd_http_errors_total",                  FIELD_COUNTER, UNIT_COUNT, "HTTP answers with status 500 or above")
 /* clang-format on */
