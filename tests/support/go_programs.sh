@@ -70,6 +70,8 @@ for wanted in ${GOPROFD_TEST_GO_VERSIONS:-debian path 1.27.3}; do
         "$go" build -o "$folder/$version/typed_target" .
         "$go" build -ldflags='-s -w' -o "$folder/$version/typed_target_stripped" .
     )
+    (cd "$root/tests/fixtures/go/tracking_target" &&
+        "$go" build -o "$folder/$version/tracking_target" .)
     (cd "$root/examples/demo" && "$go" build -o "$folder/$version/demo-shop" ./service)
     (cd "$root/tests/fixtures/go/webhook_receiver" &&
         "$go" build -o "$folder/$version/webhook_receiver" .)

@@ -1,0 +1,3 @@
+module goprofd.example/clients/go
+
+go 1.19
