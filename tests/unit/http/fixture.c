@@ -274,20 +274,33 @@ void fixture_rules(struct board *board)
 
 /* ---- server ---- */
 
-void fixture_init(struct fixture *fixture)
+static void use_board(struct fixture *fixture, struct board *board)
 {
     struct error err = {0};
+    const struct capture_settings settings = {.dir = fixture->dir, .limits.max_files = 10};
+    fixture->board = board;
+    fixture->capturer = capturer_new(&settings, board, &err);
+    cr_assert_not_null(fixture->capturer, "%s", err.message);
+    fixture->wiring.board = board;
+    fixture->wiring.capturer = fixture->capturer;
+}
+
+void fixture_init(struct fixture *fixture)
+{
     *fixture = (struct fixture){.dir = "/tmp/goprofd-http-XXXXXX"};
     cr_assert_not_null(mkdtemp(fixture->dir));
-    fixture->board = fixture_board();
     fixture->config = config_new();
     cr_assert_not_null(fixture->config);
     fixture->config->metrics_listen_addr = "127.0.0.1:0";
-    const struct capture_settings settings = {.dir = fixture->dir, .limits.max_files = 10};
-    fixture->capturer = capturer_new(&settings, fixture->board, &err);
-    cr_assert_not_null(fixture->capturer, "%s", err.message);
-    fixture->wiring = (struct server_wiring){
-        .config = fixture->config, .board = fixture->board, .capturer = fixture->capturer};
+    fixture->wiring = (struct server_wiring){.config = fixture->config};
+    use_board(fixture, fixture_board());
+}
+
+void fixture_use_empty_board(struct fixture *fixture)
+{
+    capturer_free(fixture->capturer);
+    board_free(fixture->board);
+    use_board(fixture, fixture_empty_board());
 }
 
 void fixture_start(struct fixture *fixture)

@@ -40,6 +40,8 @@ struct fixture {
     char dir[64]; /* captures; removed at the end */
 };
 void fixture_init(struct fixture *fixture);
+/* Before the start: nothing is watched. */
+void fixture_use_empty_board(struct fixture *fixture);
 void fixture_start(struct fixture *fixture);
 void fixture_release(struct fixture *fixture);
 

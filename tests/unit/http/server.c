@@ -45,9 +45,7 @@ Test(server, is_alive_and_ready)
 
 Test(server, is_not_ready_before_the_first_sample)
 {
-    board_free(fixture.board);
-    fixture.board = fixture_empty_board();
-    fixture.wiring.board = fixture.board;
+    fixture_use_empty_board(&fixture);
     fixture.wiring.capturer = NULL;
     fixture_start(&fixture);
     expect("/health/ready", 503, "\"status\":\"not ready\"");
