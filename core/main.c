@@ -31,6 +31,7 @@
 #include "lua/cli_test.h"
 #include "lua/config_load.h"
 #include "lua/engine.h"
+#include "lua/rules_watch.h"
 #include "lua/tagger.h"
 
 enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 120 };
@@ -51,6 +52,7 @@ struct daemon {
     struct journal *journal; /* NULL: history is in memory only */
     struct capturer *capturer;
     struct engine *engine;
+    struct rules_watch *rules_watch; /* NULL: not wanted */
     struct site_tagger tagger;    /* of the config of the start */
     struct tagger *tags_function; /* NULL: the config has none */
     struct tracker *tracker;
@@ -265,6 +267,27 @@ static bool open_journal(struct daemon *daemon, struct error *err)
     return true;
 }
 
+static void note_reload(void *context, bool ok, const char *problem)
+{
+    (void)context;
+    if (!ok)
+        log_error(log_msg("reload failed; the old rules stay in force"), log_str("problem", problem));
+}
+
+static void rules_changed(void *context)
+{
+    struct daemon *daemon = context;
+    engine_reload(daemon->engine, NULL, note_reload, NULL);
+}
+
+static bool watch_rules(struct daemon *daemon, struct error *err)
+{
+    if (!daemon->config->rules_watch)
+        return true;
+    daemon->rules_watch = rules_watch_start(daemon->config->rules_dir, rules_changed, daemon, err);
+    return daemon->rules_watch != NULL || error_wrap(err, "rules_watch");
+}
+
 static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct error *err)
 {
     const struct config *config = daemon->config;
@@ -313,6 +336,7 @@ static bool start_daemon(struct daemon *daemon, struct buffer *problems, struct 
     daemon->server = server_new(&wiring, err);
     return daemon->server != NULL && server_start(daemon->server, err) &&
            capturer_start(daemon->capturer, err) && engine_start(daemon->engine, err) &&
+           watch_rules(daemon, err) &&
            notifier_start(daemon->notifier, err) &&
            (daemon->journal == NULL || journal_start(daemon->journal, err)) &&
            sampler_start(daemon->sampler, err);
@@ -323,6 +347,7 @@ static void stop_daemon(struct daemon *daemon)
 {
     if (daemon->server != NULL)
         server_stop(daemon->server, daemon->config->shutdown_grace_period_sec * CLOCK_NS_PER_S);
+    rules_watch_stop(daemon->rules_watch);
     if (daemon->sampler != NULL)
         sampler_stop(daemon->sampler);
     if (daemon->journal != NULL)

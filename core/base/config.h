@@ -128,6 +128,7 @@ struct config {
     enum capture_on_exit profile_capture_on_exit;
     uint64_t profile_capture_before_sec;
     const char *rules_dir;
+    bool rules_watch;
     const char *state_dir; /* "": open alerts are forgotten with the daemon */
     const char *default_target; /* "": none */
     const char *external_url;     /* "": that of metrics_listen_addr */

@@ -61,6 +61,7 @@ enum option_kind {
     X(profile_capture_on_exit,          ON_EXIT,        "oom",            0,       0,             true,  false, "Whose last profile is captured when its process ends, if profile_capture_enabled") \
     X(profile_capture_before_sec,       SECONDS,        "60",             0,       86400,         true,  false, "An automatic capture is two: the heap profile of so long ago as well, to compare with; 0: one alone") \
     X(rules_dir,                        PATH,           "rules",          0,       0,             true,  false, "Folder with the rules, *.lua") \
+    X(rules_watch,                      BOOL,           "false",          0,       0,             false, false, "Load the rules anew when a *.lua of rules_dir changes, as SIGHUP does; rules with a problem change nothing") \
     X(state_dir,                        PATH_OR_NONE,   "",               0,       0,             false, false, "Folder in which open alerts are kept over a restart of goprofd; empty: nowhere") \
     X(default_target,                   NAME,           "",               0,       0,             false, false, "Target that requests without ?target= mean; empty: the first") \
     X(external_url,                     URL_OR_NONE,    "",               0,       0,             false, false, "Where people reach this goprofd, for links in notifications; empty: its own address") \

@@ -38,6 +38,7 @@ return {
 
   -- Where rules live.  Left out: ./rules if there is one, else the rules installed with goprofd.
   -- rules_dir = "/etc/goprofd/rules",
+  -- rules_watch = true,                       -- reload when one of them changes
   -- rules = {
   --   heap_growth = { window = "30m" },       -- overrides the rule's own params
   --   goroutine_growth = { enabled = false },

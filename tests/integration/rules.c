@@ -51,7 +51,7 @@ struct scene {
 };
 
 /* Takes over [rules_folder], which holds rules/. */
-static struct scene open_scene(char *rules_folder)
+static struct scene open_scene_with(char *rules_folder, const char *more)
 {
     const struct go_version newest = go_version_newest();
     struct scene scene = {.folder = scratch_new()};
@@ -60,11 +60,16 @@ static struct scene open_scene(char *rules_folder)
     free(file_write(rules_folder, "rules/witness.lua", witness));
     char config[256];
     (void)snprintf(config, sizeof(config),
-                   "return { sampling_interval_ms = 100, rules_dir = 'rules',"
+                   "return { sampling_interval_ms = 100, rules_dir = 'rules', %s"
                    " targets = { { name = 'target', pid = %d } } }",
-                   (int)scene.program.process.pid);
+                   more, (int)scene.program.process.pid);
     scene.daemon = daemon_start(rules_folder, config);
     return scene;
+}
+
+static struct scene open_scene(char *rules_folder)
+{
+    return open_scene_with(rules_folder, "");
 }
 
 static void close_scene(struct scene *scene)
@@ -252,6 +257,32 @@ Test(rules, sighup_loads_what_changed)
                "alert { id = 'newcomer', severity = 'info', message = 'I am new' }");
     cr_assert_eq(kill(scene.daemon.process.pid, SIGHUP), 0);
     json_decref(daemon_wait_for(&scene.daemon, "/v1/alerts", answer_has, newcomer_fires, SOON_MS));
+    assert_others_are_still_judged(&scene.daemon);
+    close_scene(&scene);
+}
+
+Test(rules, with_rules_watch_what_changed_on_disk_is_loaded_and_what_is_broken_is_not)
+{
+    static const char *const newcomer_fires[] = {"rule", "newcomer", "state", "firing", NULL};
+    struct scene scene = open_scene_with(daemon_folder_new(), "rules_watch = true,");
+    json_decref(daemon_wait_for(&scene.daemon, "/v1/alerts", answer_has, witness_fires, SOON_MS));
+
+    write_rule(scene.daemon.folder, "newcomer",
+               "alert { id = 'newcomer', severity = 'info', message = 'I am new' }");
+    json_decref(daemon_wait_for(&scene.daemon, "/v1/alerts", answer_has, newcomer_fires, SOON_MS));
+
+    free(file_write(scene.daemon.folder, "rules/newcomer.lua", "return {\n  name = = 'newcomer' }\n"));
+    json_decref(daemon_wait_for(&scene.daemon, "/v1/rules", answer_says, "newcomer.lua:2", SOON_MS));
+    json_decref(daemon_wait_for(&scene.daemon, "/v1/alerts", answer_has, newcomer_fires, SOON_MS));
+
+    /* Gone and replaced by another, all is well again. */
+    write_rule(scene.daemon.folder, "mended",
+               "alert { id = 'mended', severity = 'info', message = 'I am well' }");
+    static const char *const mended_fires[] = {"rule", "mended", "state", "firing", NULL};
+    char *broken = path_join(scene.daemon.folder, "rules/newcomer.lua");
+    cr_assert_eq(unlink(broken), 0);
+    free(broken);
+    json_decref(daemon_wait_for(&scene.daemon, "/v1/alerts", answer_has, mended_fires, SOON_MS));
     assert_others_are_still_judged(&scene.daemon);
     close_scene(&scene);
 }
