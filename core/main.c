@@ -427,6 +427,10 @@ static void log_not_told(bool told, const struct error *err)
 static void reload_daemon(struct daemon *daemon)
 {
     struct buffer problems;
+    struct error err;
+    if (!server_reload_auth(daemon->server, &err))
+        log_error(log_msg("reload failed; the tokens of before are in force"),
+                  log_str("problem", err.message));
     buffer_init(&problems, PROBLEMS_MAX_BYTES);
     struct config *fresh = load_config(daemon->flags, &problems);
     if (fresh == NULL)

@@ -7,6 +7,7 @@
 #include "core/capture/capture_list.h"
 #include "core/store/board.h"
 #include "http/handlers.h"
+#include "http/auth.h"
 #include "http/loop.h"
 #include "http/reply.h"
 #include "http/request.h"
@@ -261,7 +262,7 @@ static void allow_origin(h2o_req_t *req, const struct config *config, bool prefl
         return;
     reply_header(req, "access-control-allow-methods", all ? "GET, HEAD" : "GET, HEAD, POST");
     reply_header(req, "access-control-allow-headers",
-                 "Accept, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID");
+                 "Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID");
     reply_header(req, "access-control-max-age", "600");
 }
 
@@ -351,6 +352,24 @@ static void call_handler(h2o_req_t *req, struct loop *loop, const struct route_m
     board_page_unref(request.page_);
 }
 
+/* Probes carry no token, nor do a browser's questions whether it may ask (OPTIONS). */
+static bool may_ask(const h2o_req_t *req, const struct loop *loop, h2o_iovec_t path)
+{
+    static const char open_paths[] = "/health/";
+    const size_t prefix = sizeof(open_paths) - 1;
+    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1);
+    const h2o_iovec_t value = at != -1 ? req->headers.entries[at].value : h2o_iovec_init(NULL, 0);
+    return auth_allows(loop->wiring->auth, value.base, value.len) ||
+           (path.len > prefix && memcmp(path.base, open_paths, prefix) == 0) ||
+           h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"));
+}
+
+static void refuse_stranger(h2o_req_t *req)
+{
+    reply_header(req, "www-authenticate", "Bearer realm=\"goprofd\"");
+    reply_error(req, 401, "Authorization: a bearer token is needed that auth_token_file holds");
+}
+
 int routes_dispatch(h2o_handler_t *self, h2o_req_t *req)
 {
     (void)self;
@@ -362,7 +381,9 @@ int routes_dispatch(h2o_handler_t *self, h2o_req_t *req)
                  h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")));
     routes_find(loop->wiring->config, loop_surface_of(loop, req) == SURFACE_PPROF, req->method.base,
                 req->method.len, path.base, path.len, &match);
-    if (match.route == NULL)
+    if (!may_ask(req, loop, path))
+        refuse_stranger(req);
+    else if (match.route == NULL)
         answer_unmatched(req, &match);
     else
         call_handler(req, loop, &match, query);

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/config.h"
 #include "core/base/log.h"
+#include "http/auth.h"
 #include "http/latency.h"
 #include "http/listener.h"
 #include "http/loop.h"
@@ -64,9 +65,14 @@ struct server *server_new(const struct server_wiring *wiring, struct error *err)
     server->wiring = *wiring;
     server->wiring.latency = &server->latency;
     server->wiring.hub = stream_hub_new(wiring->board, clock_realtime_ns());
-    if (server->wiring.hub == NULL) {
+    server->wiring.auth = auth_new();
+    if (server->wiring.hub == NULL || server->wiring.auth == NULL) {
         error_set(err, ERROR_NO_MEMORY, "set up the http server: out of memory");
-        free(server);
+        server_free(server);
+        return NULL;
+    }
+    if (!auth_load(server->wiring.auth, wiring->config->auth_token_file, err)) {
+        server_free(server);
         return NULL;
     }
     struct server_limits *limits = &server->wiring.limits;
@@ -142,6 +148,11 @@ fail:
     return false;
 }
 
+bool server_reload_auth(struct server *server, struct error *err)
+{
+    return auth_load(server->wiring.auth, server->wiring.config->auth_token_file, err);
+}
+
 void server_stop(struct server *server, uint64_t grace_ns)
 {
     const uint64_t grace_ends_ns = clock_monotonic_ns() + grace_ns;
@@ -160,6 +171,7 @@ void server_free(struct server *server)
     if (server->loop_count > 0)
         server_stop(server, 0);
     stream_hub_free(server->wiring.hub);
+    auth_free(server->wiring.auth);
     free(server);
 }
 

@@ -55,13 +55,16 @@ struct server_wiring {
     void *stacks_context;
     struct tracker *tracker; /* of programs that push; NULL: none can */
     struct server_limits limits;
-    struct latency *latency; /* these two the server's own; whoever makes the wiring leaves them NULL */
+    struct latency *latency; /* these three the server's own; whoever makes the wiring leaves them NULL */
+    struct auth *auth;
     struct stream_hub *hub;
 };
 
 struct server *server_new(const struct server_wiring *wiring, struct error *err);
 bool server_start(struct server *server,
                   struct error *err) GOPROFD_MUST_CHECK; /* binds, then runs */
+/* At SIGHUP: reads auth_token_file again.  On failure the tokens of before stay. */
+bool server_reload_auth(struct server *server, struct error *err) GOPROFD_MUST_CHECK;
 /* Stops accepting, finishes requests under way for at most [grace_ns], joins.  Answers that come in
  * from other threads later are dropped safely, also after server_free(). */
 void server_stop(struct server *server, uint64_t grace_ns);

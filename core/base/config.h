@@ -129,6 +129,7 @@ struct config {
     uint64_t profile_capture_before_sec;
     const char *rules_dir;
     bool rules_watch;
+    const char *auth_token_file; /* "": everybody may ask */
     const char *state_dir; /* "": open alerts are forgotten with the daemon */
     const char *default_target; /* "": none */
     const char *external_url;     /* "": that of metrics_listen_addr */

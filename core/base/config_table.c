@@ -100,8 +100,6 @@ const char *config_not_yet(const char *key)
         const char *key;
         const char *reason;
     } later[] = {
-        {"auth_token_file", "not supported yet: this version has no authentication, so keep "
-                            "metrics_listen_addr on loopback or behind a proxy, and remove this key"},
         {"tls", "not supported yet: this version speaks plain HTTP only, so keep "
                 "metrics_listen_addr on loopback or behind a proxy, and remove this key"},
     };

@@ -63,6 +63,7 @@ enum option_kind {
     X(rules_dir,                        PATH,           "rules",          0,       0,             true,  false, "Folder with the rules, *.lua") \
     X(rules_watch,                      BOOL,           "false",          0,       0,             false, false, "Load the rules anew when a *.lua of rules_dir changes, as SIGHUP does; rules with a problem change nothing") \
     X(state_dir,                        PATH_OR_NONE,   "",               0,       0,             false, false, "Folder in which open alerts are kept over a restart of goprofd; empty: nowhere") \
+    X(auth_token_file,                  PATH_OR_NONE,   "",               0,       0,             false, false, "File with the bearer tokens of those who may ask, one a line; read again at SIGHUP. Empty: everybody may. /health/ needs none") \
     X(default_target,                   NAME,           "",               0,       0,             false, false, "Target that requests without ?target= mean; empty: the first") \
     X(external_url,                     URL_OR_NONE,    "",               0,       0,             false, false, "Where people reach this goprofd, for links in notifications; empty: its own address") \
     X(notify_queue_dir,                 PATH_OR_NONE,   "",               0,       0,             false, false, "Where notifications wait that could not be delivered; empty: in memory, lost with the daemon") \

@@ -188,6 +188,52 @@ Test(failures, captures_that_cannot_be_written_are_an_alert_until_they_can)
     scratch_remove(folder);
 }
 
+static long status_with(const struct daemon *daemon, const char *header)
+{
+    char url[64];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/metrics", (unsigned)daemon->port);
+    struct http_reply reply = http_request_with(url, NULL, header);
+    const long status = reply.status;
+    http_reply_release(&reply);
+    return status;
+}
+
+Test(failures, without_a_token_nobody_is_answered_but_probes)
+{
+    char *folder = scratch_new();
+    struct go_program program = start_target(folder);
+    char *tokens = file_write(folder, "tokens", "first-token\n");
+    char more[512];
+    (void)snprintf(more, sizeof(more), "auth_token_file = '%s'", tokens);
+    struct daemon daemon = watch(program.process.pid, more);
+    json_decref(http_json(daemon.port, 200, "/health/live"));
+    json_t *refused = http_json(daemon.port, 401, "/v1/targets");
+    assert_says(answer_text(refused, "error"), "auth_token_file");
+    json_decref(refused);
+    json_decref(http_json(daemon.port, 401, "/no/such/path"));
+
+    cr_assert_eq(status_with(&daemon, "Authorization: Bearer first-token"), 200);
+    cr_assert_eq(status_with(&daemon, "Authorization: Bearer second-token"), 401);
+
+    /* Another token is let in after SIGHUP; a file that is wrong changes nothing. */
+    free(file_write(folder, "tokens", "first-token\nsecond-token\n"));
+    cr_assert_eq(kill(daemon.process.pid, SIGHUP), 0);
+    long status = 0;
+    for (unsigned waited = 0; waited < SOON_MS && status != 200; waited += 50) {
+        status = status_with(&daemon, "Authorization: Bearer second-token");
+        sleep_ms(50);
+    }
+    cr_assert_eq(status, 200);
+    free(file_write(folder, "tokens", "bad\n"));
+    cr_assert_eq(kill(daemon.process.pid, SIGHUP), 0);
+    free(process_wait_for(&daemon.process, "the tokens of before are in force", SOON_MS));
+    cr_assert_eq(status_with(&daemon, "Authorization: Bearer second-token"), 200);
+    free(tokens);
+    daemon_stop(&daemon);
+    go_program_release(&program);
+    scratch_remove(folder);
+}
+
 /* A pid that no process has: above what the kernel hands out. */
 static const char no_such_pid[] = "4194304";
 

@@ -23,7 +23,13 @@ static size_t collect(char *bytes, size_t size, size_t count, void *stream)
 
 struct http_reply http_request(const char *url, const char *body)
 {
+    return http_request_with(url, body, NULL);
+}
+
+struct http_reply http_request_with(const char *url, const char *body, const char *header)
+{
     struct http_reply reply = {0};
+    struct curl_slist *list = header != NULL ? curl_slist_append(NULL, header) : NULL;
     size_t headers_length = 0;
     FILE *headers = open_memstream(&reply.headers, &headers_length);
     FILE *content = open_memstream(&reply.body, &reply.length);
@@ -40,9 +46,12 @@ struct http_reply http_request(const char *url, const char *body)
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, content);
     if (body != NULL)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    if (list != NULL)
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     if (curl_easy_perform(curl) == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
     curl_easy_cleanup(curl);
+    curl_slist_free_all(list);
     cr_assert_eq(fclose(headers), 0);
     cr_assert_eq(fclose(content), 0);
     return reply;

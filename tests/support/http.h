@@ -15,6 +15,8 @@ struct http_reply {
 
 /* [body] NULL: GET; else POST.  No answer is a status of 0, not a failure of the test. */
 struct http_reply http_request(const char *url, const char *body);
+/* The same with one more [header], "Name: value". */
+struct http_reply http_request_with(const char *url, const char *body, const char *header);
 void http_reply_release(struct http_reply *reply);
 
 /* GET of "http://127.0.0.1:PORT" + formatted path: parsed JSON of an answer with [status]. */
