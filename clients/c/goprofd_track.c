@@ -29,6 +29,7 @@ enum {
     REQUEST_TIMEOUT_MS = 5000,
     NS_PER_MS = 1000000,
 };
+#define NUMBER_MAX (UINT64_C(1) << 48) /* of one number of a record */
 
 struct counts {
     uint64_t alloc_objects;
@@ -104,15 +105,30 @@ static void put_text(struct bytes *out, const char *text)
     put(out, text, length);
 }
 
+/* goprofd takes no larger numbers.  What is too much was allocated and freed long ago: without it as much is held. */
+static void fit(uint64_t *allocated, uint64_t *freed)
+{
+    if (*allocated > NUMBER_MAX) {
+        const uint64_t excess = *allocated - NUMBER_MAX;
+        *allocated = NUMBER_MAX;
+        *freed -= *freed < excess ? *freed : excess;
+    }
+    if (*freed > NUMBER_MAX)
+        *freed = NUMBER_MAX;
+}
+
 static void put_counts(struct bytes *out, const struct group *group, const struct counts *counts)
 {
+    struct counts fitting = *counts;
+    fit(&fitting.alloc_objects, &fitting.free_objects);
+    fit(&fitting.alloc_bytes, &fitting.free_bytes);
     put(out, "\x96", 1);
     put_text(out, group->type);
     put_text(out, group->tag);
-    put_number(out, 0xcf, counts->alloc_objects, 8);
-    put_number(out, 0xcf, counts->alloc_bytes, 8);
-    put_number(out, 0xcf, counts->free_objects, 8);
-    put_number(out, 0xcf, counts->free_bytes, 8);
+    put_number(out, 0xcf, fitting.alloc_objects, 8);
+    put_number(out, 0xcf, fitting.alloc_bytes, 8);
+    put_number(out, 0xcf, fitting.free_objects, 8);
+    put_number(out, 0xcf, fitting.free_bytes, 8);
 }
 
 static bool is_zero(const struct counts *counts)

@@ -31,6 +31,7 @@ import (
 const (
 	groupsMax    = 2048 // types and tags; what is more is counted as "other"
 	textMaxBytes = 256
+	numberMax    = 1 << 48 // of one number of a record
 	heartbeat    = 10 * time.Second
 )
 
@@ -54,6 +55,22 @@ func (c *counts) add(more counts) {
 	c.allocBytes += more.allocBytes
 	c.freeObjects += more.freeObjects
 	c.freeBytes += more.freeBytes
+}
+
+// The server takes no larger numbers. What is too much was allocated and freed long ago: without it as much is held.
+func fit(allocated, freed uint64) (uint64, uint64) {
+	if allocated > numberMax {
+		excess := allocated - numberMax
+		allocated = numberMax
+		if freed < excess {
+			excess = freed
+		}
+		freed -= excess
+	}
+	if freed > numberMax {
+		freed = numberMax
+	}
+	return allocated, freed
 }
 
 // Tracker counts and sends. All its methods may be called from any goroutine, also on a nil *Tracker, where they do nothing.
@@ -326,10 +343,12 @@ func (t *Tracker) encode(sequence uint64, totals bool, groups map[key]counts) []
 		out = append(out, 0x96)
 		out = putText(out, plain(name.typ))
 		out = putText(out, plain(name.tag))
-		out = putUint(out, group.allocObjects)
-		out = putUint(out, group.allocBytes)
-		out = putUint(out, group.freeObjects)
-		out = putUint(out, group.freeBytes)
+		allocObjects, freeObjects := fit(group.allocObjects, group.freeObjects)
+		allocBytes, freeBytes := fit(group.allocBytes, group.freeBytes)
+		out = putUint(out, allocObjects)
+		out = putUint(out, allocBytes)
+		out = putUint(out, freeObjects)
+		out = putUint(out, freeBytes)
 	}
 	return out
 }

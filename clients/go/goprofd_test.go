@@ -106,6 +106,22 @@ func TestABatchThatIsRefusedIsNotSentAgain(t *testing.T) {
 	}
 }
 
+func TestSumsTooLargeForABatchStillTellWhatIsHeld(t *testing.T) {
+	d := newDouble(t, 200, 412)
+	tracker := start(t, d)
+	d.wait(t, 1)
+	tracker.mu.Lock() // both in one batch
+	*tracker.group("tile", "render") = counts{9 << 48, 5<<48 + 700, 9<<48 - 7, 5 << 48}
+	tracker.mu.Unlock()
+	wanted := putUint(putUint(putUint(putUint(nil, 1<<48), 1<<48), 1<<48-7), 1<<48-700)
+	bodies := d.wait(t, 2)
+	for i, body := range bodies[1:3] {
+		if !bytes.HasSuffix(body, wanted) {
+			t.Errorf("batch %d ends with %x, not %x", i+2, body[len(body)-36:], wanted)
+		}
+	}
+}
+
 func TestCloseSendsWhatIsLeft(t *testing.T) {
 	d := newDouble(t)
 	tracker, err := New(Options{URL: d.URL, Target: "test", Interval: time.Hour})
