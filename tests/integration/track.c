@@ -1,9 +1,11 @@
 /* track.c - programs that push what they track themselves, with the clients that ship. */
 #include <criterion/criterion.h>
+#include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/support/answers.h"
 #include "tests/support/daemon.h"
@@ -89,6 +91,105 @@ Test(track, a_go_program_becomes_a_target_with_its_own_types_and_tags)
     http_touch(program.port, "/close");
     go_program_release(&program);
     daemon_stop(&daemon);
+    scratch_remove(folder);
+}
+
+/* goprofd on a socket: a port might be another's by the time it is started again. */
+static struct process start_on_socket(const char *folder, const char *log_name)
+{
+    char *log = path_join(folder, log_name);
+    char *config = path_join(folder, "config.lua");
+    char address[256];
+    (void)snprintf(address, sizeof(address), "--metrics-listen-addr=unix:%s/socket", folder);
+    const char *argv[] = {GOPROFD_BINARY_DIR "/goprofd", "-c", config, address, NULL};
+    const struct process_options options = {.folder = folder};
+    struct process daemon = process_start(argv, log, &options);
+    free(process_wait_for(&daemon, "msg=\"goprofd ready\"", PATIENCE_MS));
+    free(config);
+    free(log);
+    return daemon;
+}
+
+static void stop_on_socket(struct process *daemon)
+{
+    const int status = process_stop(daemon, SIGTERM, PATIENCE_MS);
+    char *output = process_output(daemon);
+    assert_no_sanitizer_report(output);
+    cr_assert_eq(status, 0, "goprofd ended with %d:\n%s", status, output);
+    free(output);
+    process_release(daemon);
+}
+
+/* The body of the answer, or NULL if there was none. */
+static json_t *ask_on_socket(const char *folder, const char *path)
+{
+    char *socket = path_join(folder, "socket");
+    char url[256];
+    char *body = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&body, &length);
+    CURL *curl = curl_easy_init();
+    cr_assert(out != NULL && curl != NULL);
+    (void)snprintf(url, sizeof(url), "http://goprofd%s", path);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    const CURLcode status = curl_easy_perform(curl);
+    curl_easy_cleanup(curl);
+    (void)fclose(out);
+    json_t *answer = status == CURLE_OK ? json_loadb(body, length, 0, NULL) : NULL;
+    free(body);
+    free(socket);
+    return answer;
+}
+
+static void wait_until_held(const char *folder, const struct wanted *wanted)
+{
+    enum { POLL_MS = 100 };
+    for (unsigned waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += POLL_MS) {
+        json_t *answer = ask_on_socket(folder, "/v1/metrics/retentions/top?target=tracking");
+        const bool held = answer != NULL && is_held(answer, wanted);
+        json_decref(answer);
+        if (held)
+            return;
+        sleep_ms(POLL_MS);
+    }
+    cr_assert_fail("%s/%s never held %.0f bytes", wanted->type_name, wanted->tag,
+                   wanted->retained_bytes);
+}
+
+Test(track, what_is_held_is_known_again_after_goprofd_was_started_anew)
+{
+    char *folder = strdup("/tmp/goprofd-track-XXXXXX"); /* a socket's path must be short */
+    cr_assert_not_null(folder);
+    cr_assert_not_null(mkdtemp(folder));
+    char *rules = path_join(folder, "rules");
+    cr_assert_eq(mkdir(rules, 0755), 0);
+    free(rules);
+    char address[256];
+    const char *const environment[] = {address, NULL};
+    const struct process_options options = {.environment = environment};
+    const struct go_version newest = go_version_newest();
+    (void)snprintf(address, sizeof(address), "GOPROFD_URL=unix:%s/socket", folder);
+    free(file_write(folder, "config.lua",
+                    "return { sampling_interval_ms = 50, "
+                    "targets = { { name = 'nobody', exe = '/nowhere/at/all' } } }"));
+    struct process daemon = start_on_socket(folder, "before.log");
+    struct go_program program =
+        go_program_start(&newest, "tracking_target", NULL, folder, "program.log", &options);
+    http_touch(program.port, "/track?type=tile&tag=render&bytes=100&count=10");
+    http_touch(program.port, "/track?type=tile&tag=print&bytes=7&count=3");
+    wait_until_held(folder, &(struct wanted){"tile", "render", 1000});
+    stop_on_socket(&daemon);
+
+    /* Meanwhile it goes on, and cannot tell anybody. */
+    http_touch(program.port, "/free?type=tile&tag=render&bytes=100&count=4");
+    free(process_wait_for(&program.process, "/v1/track", PATIENCE_MS));
+    daemon = start_on_socket(folder, "after.log");
+    wait_until_held(folder, &(struct wanted){"tile", "render", 600});
+    wait_until_held(folder, &(struct wanted){"tile", "print", 21});
+    go_program_release(&program);
+    stop_on_socket(&daemon);
     scratch_remove(folder);
 }
 
