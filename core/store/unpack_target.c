@@ -297,14 +297,17 @@ static const struct site *keep_site(struct unpack_target *target, const struct s
     if (!is_new && same_site(target->table_sites[number - 1], past))
         return target->table_sites[number - 1];
     const struct site *site = site_table_add_past(target->table, past, err);
-    if (site == NULL || !is_new)
+    if (!is_new)
         return site;
     void *list = target->table_sites;
     const bool ok = make_room(&list, &target->table_room, (size_t)number - 1, SIZE_MAX / 64,
                               sizeof(target->table_sites[0]));
     target->table_sites = list;
-    if (!ok) {
-        (void)no_memory(err);
+    if (site == NULL || !ok) {
+        /* Its number names nothing: the next stream, which goes on with this table, must not find it. */
+        pack_names_release(&target->site_hashes);
+        if (site != NULL)
+            (void)no_memory(err);
         return NULL;
     }
     target->table_sites[number - 1] = site;
