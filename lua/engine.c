@@ -111,7 +111,7 @@ struct engine *engine_new(const struct config *config, struct board *board,
         goto no_memory;
     }
     const struct judge_wiring wiring = {
-        .board = board, .request_capture = request_capture, .context = engine};
+        .board = board, .request_capture = request_capture, .context = engine, .rest_when_idle = true};
     engine->judge = judge_new(&wiring);
     engine->inbox = mailbox_new(INBOX_CAPACITY, release_message);
     if (engine->judge == NULL || engine->inbox == NULL)

@@ -316,6 +316,8 @@ static void judge_target(struct judge *judge, const struct target_view *view,
                                      .profile = view->profile,
                                      .history = watched->history};
     note_generation(watched, view->snapshot);
+    if (judge->wiring.rest_when_idle && judge_may_rest(judge, watched, &seen))
+        return;
     judge_rules(judge, watched, &seen, failing_left_ns, now_ns);
 }
 

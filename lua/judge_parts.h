@@ -3,6 +3,7 @@
  *   judge.c         loading, and the beat: page -> targets -> rules
  *   judge_pair.c    one rule on one target: gates, evaluation, suspension, findings
  *   judge_watch.c   the targets that are watched
+ *   judge_idle.c    which of them need not be judged at this beat
  *   judge_self.c    alerts of goprofd itself
  *   judge_report.c  what is told of rules: GET /v1/rules, "why did it not fire" */
 #ifndef GOPROFD_LUA_JUDGE_PARTS_H
@@ -48,6 +49,16 @@ struct pair {
     char *reason;             /* why it was skipped or failed; NULL: it was not */
 };
 
+/* What moves in a process that does anything at all; NAN: not known. */
+struct activity {
+    double num_gc;
+    double total_alloc_bytes;
+    double goroutines;
+    double rss_bytes;
+    double headroom_bytes; /* below the memory limit, which others may use up */
+    const struct profile *profile; /* not a hold: only compared */
+};
+
 struct watched {
     char *id;
     struct history *history;
@@ -56,6 +67,8 @@ struct watched {
     uint64_t first_seen_ns;    /* realtime of the first snapshot of that generation */
     bool present;              /* in the page being judged */
     bool closed;               /* its findings were closed: nothing there to judge */
+    struct activity activity;  /* when it was judged last */
+    unsigned idle_beats;       /* since then */
 };
 
 /* What GET /v1/rules tells of a rule; carried over reloads by name. */
@@ -101,6 +114,12 @@ void judge_release_watched(struct judge *judge, struct watched *watched);
 /* New pairs for every target, in the order of judge->watched, or NULL: all or nothing. */
 struct pair **judge_new_pairs(const struct judge *judge, size_t rule_count);
 void judge_free_pairs(struct pair *pairs, size_t rule_count); /* NULL is allowed */
+
+/* ---- judge_idle.c ---- */
+
+/* Whether [watched] may be left alone at this beat: nothing has happened since it was judged last, a short while ago, and
+ * nothing is open.  If not, this is noted as the time it was judged. */
+bool judge_may_rest(struct judge *judge, struct watched *watched, const struct observation *seen);
 
 /* ---- judge_pair.c ---- */
 

@@ -332,6 +332,15 @@ static void forget_resolved(struct ledger *ledger, uint64_t now_ns)
     }
 }
 
+bool ledger_has_open(const struct ledger *ledger, const char *target)
+{
+    for (size_t i = 0; i < ledger->count; i++) {
+        if (is_open(&ledger->entries[i]) && concerns(&ledger->entries[i], NULL, target))
+            return true;
+    }
+    return false;
+}
+
 size_t ledger_open_count(const struct ledger *ledger, const char *rule)
 {
     size_t count = 0;

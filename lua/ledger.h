@@ -47,6 +47,9 @@ void ledger_settle(struct ledger *ledger, const char *rule, const char *target, 
 /* Closes at once what is open of this rule (NULL: any) and target (NULL: any). */
 void ledger_close(struct ledger *ledger, const char *rule, const char *target, uint64_t now_ns);
 
+/* Whether anything of [target] is open, be it pending. */
+bool ledger_has_open(const struct ledger *ledger, const char *target);
+
 /* Open findings of [rule]. */
 size_t ledger_open_count(const struct ledger *ledger, const char *rule);
 
