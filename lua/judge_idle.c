@@ -65,10 +65,10 @@ static bool is_settled(const struct judge *judge, const struct watched *watched)
         case PAIR_QUIET:
         case PAIR_SKIPPED:
         case PAIR_DISABLED:
+        case PAIR_WARMUP:
             break;
         case PAIR_NEVER:
         case PAIR_RAISED:
-        case PAIR_WARMUP:
         case PAIR_SUSPENDED:
         case PAIR_FAILED:
         case PAIR_DEFERRED:

@@ -21,10 +21,10 @@ _Static_assert(SUM_MAX > TRACK_NUMBER_MAX, "a record fits");
 
 struct group {
     const struct site *site;
-    uint64_t alloc_objects;
+    uint64_t alloc_objects; /* these two may stand still at SUM_MAX: the others must not depend on them */
     uint64_t alloc_bytes;
-    uint64_t free_objects;
-    uint64_t free_bytes;
+    int64_t held_objects; /* negative while more was told freed than allocated */
+    int64_t held_bytes;
 };
 
 struct tracked {
@@ -223,6 +223,16 @@ static void add(uint64_t *sum, uint64_t value)
     *sum = *sum > SUM_MAX - value ? SUM_MAX : *sum + value;
 }
 
+static void add_held(int64_t *held, uint64_t allocated, uint64_t freed)
+{
+    const int64_t change = (int64_t)allocated - (int64_t)freed; /* each at most TRACK_NUMBER_MAX */
+    *held += change;
+    if (*held > (int64_t)SUM_MAX)
+        *held = (int64_t)SUM_MAX;
+    if (*held < -(int64_t)SUM_MAX)
+        *held = -(int64_t)SUM_MAX;
+}
+
 static bool add_records(struct tracked *tracked, const struct track_batch *batch,
                         uint64_t now_realtime_ns, struct error *err)
 {
@@ -236,8 +246,8 @@ static bool add_records(struct tracked *tracked, const struct track_batch *batch
             return false;
         add(&group->alloc_objects, record->alloc_objects);
         add(&group->alloc_bytes, record->alloc_bytes);
-        add(&group->free_objects, record->free_objects);
-        add(&group->free_bytes, record->free_bytes);
+        add_held(&group->held_objects, record->alloc_objects, record->free_objects);
+        add_held(&group->held_bytes, record->alloc_bytes, record->free_bytes);
         tracked->changed = true;
     }
     return true;
@@ -300,10 +310,10 @@ bool tracker_name(struct tracker *tracker, size_t index, char name[], size_t siz
     return found;
 }
 
-/* More than was allocated cannot have been freed, whatever is pushed. */
-static int64_t held(uint64_t allocated, uint64_t freed)
+/* More than was allocated cannot have been freed, whatever is pushed; nor is more held. */
+static int64_t shown(int64_t held, uint64_t allocated)
 {
-    return allocated > freed ? (int64_t)(allocated - freed) : 0;
+    return held < 0 ? 0 : (uint64_t)held > allocated ? (int64_t)allocated : held;
 }
 
 static const struct profile *build_profile(struct tracked *tracked, uint64_t now_realtime_ns,
@@ -319,15 +329,15 @@ static const struct profile *build_profile(struct tracked *tracked, uint64_t now
     profile->rate = 1;
     for (size_t i = 0; i < tracked->group_count; i++) {
         const struct group *group = &tracked->groups[i];
+        const int64_t held_objects = shown(group->held_objects, group->alloc_objects);
         profile->entries[profile->entry_count++] = (struct profile_entry){
             .site = group->site,
             .allocs = group->alloc_objects,
-            .frees = group->free_objects < group->alloc_objects ? group->free_objects
-                                                                 : group->alloc_objects,
+            .frees = group->alloc_objects - (uint64_t)held_objects,
             .alloc_objects = (int64_t)group->alloc_objects,
             .alloc_bytes = (int64_t)group->alloc_bytes,
-            .inuse_objects = held(group->alloc_objects, group->free_objects),
-            .inuse_bytes = held(group->alloc_bytes, group->free_bytes),
+            .inuse_objects = held_objects,
+            .inuse_bytes = shown(group->held_bytes, group->alloc_bytes),
         };
     }
     return profile_seal(profile);

@@ -620,3 +620,73 @@ Test(judge, does_not_run_a_rule_that_is_switched_off)
     cr_assert_eq(stage_open_findings(&stage), 0);
     stage_close(&stage);
 }
+
+/* ---- idle targets ---- */
+
+#define COUNTING                                                                                   \
+    "return { name = 'counting', evaluate = function(target)\n"                                    \
+    "  if (target.goroutines or 0) > 100 then alert { message = 'many' } end end }"
+
+static struct stage_target *open_resting(struct stage *stage)
+{
+    stage_open_resting(stage);
+    stage_write_rule(stage, "counting.lua", COUNTING);
+    stage_load(stage);
+    struct stage_target *target = stage_add_target(stage, "idle");
+    stage_set(target, "num_gc", 3);
+    stage_set(target, "total_alloc_bytes", 4096);
+    stage_set(target, "goroutines", 5);
+    stage_set(target, "rss_bytes", 1 << 20);
+    return target;
+}
+
+static uint64_t evaluations(struct stage *stage)
+{
+    return stage_rule(stage, "counting")->evaluations;
+}
+
+Test(judge, looks_at_an_idle_target_each_tenth_beat)
+{
+    struct stage stage;
+    (void)open_resting(&stage);
+    for (int i = 0; i < 41; i++)
+        stage_beat(&stage);
+    cr_expect_eq(evaluations(&stage), 5);
+    stage_close(&stage);
+}
+
+Test(judge, looks_at_a_target_at_once_when_something_happens)
+{
+    struct stage stage;
+    struct stage_target *target = open_resting(&stage);
+    stage_beat(&stage);
+    stage_beat(&stage);
+    cr_assert_eq(evaluations(&stage), 1);
+    static const char *const fields[] = {"num_gc", "total_alloc_bytes", "goroutines", "rss_bytes",
+                                         "memory_limit_headroom_bytes"};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        const uint64_t before = evaluations(&stage);
+        stage_set(target, fields[i], 77 + (double)i);
+        stage_beat(&stage);
+        cr_expect_eq(evaluations(&stage), before + 1, "%s", fields[i]);
+        stage_beat(&stage);
+        cr_expect_eq(evaluations(&stage), before + 1, "%s stands still", fields[i]);
+    }
+    stage_close(&stage);
+}
+
+Test(judge, looks_at_each_beat_while_anything_is_open_or_unknown)
+{
+    struct stage stage;
+    struct stage_target *target = open_resting(&stage);
+    stage_set(target, "goroutines", 500);
+    for (int i = 0; i < 10; i++)
+        stage_beat(&stage);
+    cr_expect_eq(evaluations(&stage), 10);
+    stage_set(target, "goroutines", 5);
+    stage_unset(target, "num_gc");
+    for (int i = 0; i < 10; i++)
+        stage_beat(&stage);
+    cr_expect_eq(evaluations(&stage), 20);
+    stage_close(&stage);
+}

@@ -20,14 +20,26 @@ static void note_capture(void *context, const struct capture_request *request)
                    request->finding != NULL ? request->finding : "-");
 }
 
-void stage_open(struct stage *stage)
+static void open_with(struct stage *stage, bool resting)
 {
     log_set_level(LOG_LEVEL_ERROR);
     *stage = (struct stage){.config = config_new(), .board = board_new(3600)};
-    const struct judge_wiring wiring = {
-        .board = stage->board, .request_capture = note_capture, .context = stage};
+    const struct judge_wiring wiring = {.board = stage->board,
+                                        .request_capture = note_capture,
+                                        .context = stage,
+                                        .rest_when_idle = resting};
     stage->judge = judge_new(&wiring);
     cr_assert(stage->config != NULL && stage->board != NULL && stage->judge != NULL);
+}
+
+void stage_open(struct stage *stage)
+{
+    open_with(stage, false);
+}
+
+void stage_open_resting(struct stage *stage)
+{
+    open_with(stage, true);
 }
 
 static void remove_folder(const char *path)

@@ -57,6 +57,8 @@ struct stage {
 };
 
 void stage_open(struct stage *stage);
+/* The same with a judge that leaves idle targets alone, as the daemon's does. */
+void stage_open_resting(struct stage *stage);
 void stage_close(struct stage *stage);
 
 /* Writes a rule file into the stage's own folder, which becomes rules_dir. */

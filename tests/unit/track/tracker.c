@@ -174,3 +174,21 @@ Test(tracker, takes_so_many_programs_and_forgets_them_when_told)
         found += strcmp(name, "program-7") != 0;
     cr_expect_eq(found, TRACKER_TARGETS_MAX);
 }
+
+Test(tracker, what_is_held_stays_right_when_the_sum_of_all_allocations_stands_still)
+{
+    struct track_reading reading;
+    for (uint64_t i = 0; i < 6; i++)
+        (void)push("shop", 1, i + 1, false,
+                   record("a", "b", 1000, TRACK_NUMBER_MAX, 999, TRACK_NUMBER_MAX - 1000));
+    const struct profile *profile = profile_of("shop", &reading);
+    cr_expect_eq(profile->totals.inuse_bytes, 6000);
+    cr_expect_eq(profile->totals.inuse_objects, 6);
+    profile_unref(profile);
+    /* Told in the wrong order it comes out right as well. */
+    (void)push("shop", 2, 1, false, record("a", "b", 0, 0, 5, 500));
+    (void)push("shop", 2, 2, false, record("a", "b", 7, 700, 0, 0));
+    profile = profile_of("shop", &reading);
+    cr_expect_eq(profile->totals.inuse_bytes, 200);
+    profile_unref(profile);
+}
