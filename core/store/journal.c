@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -75,12 +76,34 @@ static void read_boot_id(char out[JOURNAL_BOOT_ID_BYTES])
     out[strcspn(out, "\n")] = '\0';
 }
 
+/* Two daemons in one folder would delete each other's segments, and load each the other's targets as its own.  The lock
+ * goes with the process, however that ends.  False with ERROR_BUSY if somebody else has it; a folder that cannot be
+ * opened is another matter, and told when it is to be written. */
+static bool lock_folder(struct journal *journal, struct error *err)
+{
+    if (journal->lock_fd != -1)
+        return true;
+    const int fd = open(journal->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1)
+        return true;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        journal->lock_fd = fd;
+        return true;
+    }
+    const int why = errno;
+    (void)close(fd);
+    return why != EWOULDBLOCK || /* a file system without locks */
+           error_set(err, ERROR_BUSY, "history_dir %.150s: another goprofd writes there; give each its own",
+                     journal->dir);
+}
+
 struct journal *journal_new(const struct journal_settings *settings, struct board *board,
                             struct error *err)
 {
     struct journal *journal = calloc(1, sizeof(*journal));
     if (journal == NULL)
         goto no_memory;
+    journal->lock_fd = -1;
     journal->settings = *settings;
     journal->board = board;
     journal->counters = board_counters(board);
@@ -94,6 +117,10 @@ struct journal *journal_new(const struct journal_settings *settings, struct boar
     if (mkdir(journal->dir, 0700) == -1 && errno != EEXIST)
         log_warn(log_msg("history_dir cannot be made; history is kept in memory only until it can"),
                  log_str("dir", journal->dir), log_str("reason", error_errno_text(errno)));
+    if (!lock_folder(journal, err)) {
+        journal_free(journal);
+        return NULL;
+    }
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -114,6 +141,8 @@ void journal_free(struct journal *journal)
     if (journal == NULL)
         return;
     segment_close(journal->segment);
+    if (journal->lock_fd != -1)
+        (void)close(journal->lock_fd);
     packer_free(journal->packer);
     for (size_t i = 0; i < journal->target_count; i++)
         free(journal->targets[i].id);
@@ -202,6 +231,8 @@ static bool open_segment(struct journal *journal, struct error *err)
     trim(journal, clock_realtime_ns());
     if (mkdir(journal->dir, 0700) == -1 && errno != EEXIST)
         return error_set(err, ERROR_SYSTEM, "make the folder: %s", error_errno_text(errno));
+    if (!lock_folder(journal, err))
+        return false;
     for (int tries = 0; tries < CREATE_TRIES && journal->segment == NULL; tries++) {
         char path[SEGMENT_PATH_MAX_BYTES];
         char name[JOURNAL_NAME_BYTES];

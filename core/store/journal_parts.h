@@ -26,6 +26,7 @@ struct journal_target {
 struct journal {
     struct journal_settings settings;
     char *dir;
+    int lock_fd; /* of the folder, which is ours alone; -1: it was not there yet */
     char boot_id[JOURNAL_BOOT_ID_BYTES];
     struct board *board;
     struct board_counters *counters;

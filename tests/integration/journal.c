@@ -268,3 +268,80 @@ Test(journal, is_read_by_another_msgpack_with_the_numbers_that_the_api_serves)
     free(dir);
     scratch_remove(scratch);
 }
+
+/* The sequences in what `goprofd decode` makes of [path]; *[last] gets the newest row's time. */
+static size_t decode(const char *path, json_int_t sequences[], size_t max, char *last, size_t size)
+{
+    const char *const arguments[] = {"decode", path, NULL};
+    char *output = NULL;
+    cr_assert_eq(goprofd_run(arguments, NULL, &output), 0, "%s", output);
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *line = strtok_r(output, "\n", &rest); line != NULL && count < max;
+         line = strtok_r(NULL, "\n", &rest)) {
+        json_t *row = json_loads(line, 0, NULL);
+        cr_assert_not_null(row, "%s", line);
+        sequences[count++] = json_integer_value(json_object_get(row, "sequence"));
+        (void)snprintf(last, size, "%s", json_string_value(json_object_get(row, "timestamp")));
+        json_decref(row);
+    }
+    free(output);
+    return count;
+}
+
+Test(journal, an_export_goes_on_where_the_last_one_ended)
+{
+    enum { ROWS_MAX = 4000 };
+    static json_int_t first[ROWS_MAX];
+    static json_int_t second[ROWS_MAX];
+    char *scratch = scratch_new();
+    struct go_program target = program(scratch);
+    char config[1024];
+    char last[64] = "";
+    char path[128];
+    char *dir = path_join(scratch, "history");
+    char *exported = path_join(scratch, "export.msgpack");
+    write_config(config, sizeof(config), &target, dir);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 10);
+    http_save(daemon.port, "/v1/export", exported);
+    const size_t begun = decode(exported, first, ROWS_MAX, last, sizeof(last));
+    cr_assert_gt(begun, 5);
+    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", (double)begun + 5);
+    (void)snprintf(path, sizeof(path), "/v1/export?since=%s", last);
+    http_save(daemon.port, path, exported);
+    const size_t more = decode(exported, second, ROWS_MAX, last, sizeof(last));
+    cr_assert_gt(more, 1);
+    cr_expect_eq(second[0], first[begun - 1], "from that row on");
+    for (size_t i = 1; i < more; i++)
+        cr_expect_eq(second[i], second[i - 1] + 1, "without a gap");
+    daemon_stop(&daemon);
+    go_program_release(&target);
+    free(exported);
+    free(dir);
+    scratch_remove(scratch);
+}
+
+Test(journal, two_daemons_do_not_share_a_folder)
+{
+    char *scratch = scratch_new();
+    struct go_program target = program(scratch);
+    char config[1024];
+    char *dir = path_join(scratch, "history");
+    write_config(config, sizeof(config), &target, dir);
+    struct daemon daemon = daemon_start(daemon_folder_new(), config);
+    char *other = file_write(scratch, "other.lua", config);
+    const char *const arguments[] = {"-c", other, "--metrics-listen-addr=127.0.0.1:0", NULL};
+    char *output = NULL;
+    cr_assert_eq(goprofd_run(arguments, NULL, &output), 2, "%s", output);
+    cr_assert_not_null(strstr(output, "another goprofd writes there"), "%s", output);
+    free(output);
+    daemon_stop(&daemon);
+    /* It is free again once the first one has ended. */
+    daemon = daemon_start(daemon_folder_new(), config);
+    daemon_stop(&daemon);
+    free(other);
+    go_program_release(&target);
+    free(dir);
+    scratch_remove(scratch);
+}
