@@ -46,12 +46,16 @@ static void ask_for_capture(const struct judge *judge, const struct capture_requ
         judge->wiring.request_capture(judge->wiring.context, request);
 }
 
-static void announce(const struct judge *judge, const struct finding *finding)
+static void announce(const struct judge *judge, const struct finding *finding,
+                     enum rule_capture capture)
 {
     if (!judge->wiring.quiet)
         log_warn(log_msg("alert"), log_str("severity", severity_name(finding->severity)),
              log_str("id", finding->id), log_str("message", finding->message));
+    if (capture == RULE_CAPTURE_NEVER)
+        return;
     const struct capture_request request = {.target_id = finding->target,
+                                            .whatever_severity = capture == RULE_CAPTURE_ALWAYS,
                                             .reason = CAPTURE_ALERT,
                                             .rule = finding->rule,
                                             .finding = finding->id,
@@ -76,7 +80,7 @@ static void take_findings(struct judge *judge, const struct rule *rule,
         if (!ledger_raise(judge->ledger, &finding, &timing, now_ns, &risen, &err))
             log_error(log_msg("finding lost"), log_str("id", id), log_str("error", err.message));
         else if (risen)
-            announce(judge, &finding);
+            announce(judge, &finding, timing.capture);
     }
     if (said->capture_wanted) {
         const struct capture_request request = {.target_id = said->target,

@@ -81,7 +81,7 @@ static void want_capture(void *context, const struct capture_request *request)
     struct replay *replay = context;
     const struct config *config = replay->config;
     if (!config->profile_capture_enabled ||
-        (request->reason == CAPTURE_ALERT &&
+        (request->reason == CAPTURE_ALERT && !request->whatever_severity &&
          (config->profile_capture_on_severities >> request->severity & 1) == 0))
         return;
     if (replay->capture_count == CAPTURES_MAX) {

@@ -97,6 +97,16 @@ static void read_timing(lua_State *L, int table, struct rule_timing *timing)
     }
 }
 
+static void read_capture(lua_State *L, int table, struct rule_timing *timing)
+{
+    const int kind = lua_getfield(L, table, "capture");
+    if (kind != LUA_TNIL && kind != LUA_TBOOLEAN)
+        luaL_error(L, "`capture` must be true or false, not a %s", luaL_typename(L, -1));
+    if (kind == LUA_TBOOLEAN)
+        timing->capture = lua_toboolean(L, -1) ? RULE_CAPTURE_ALWAYS : RULE_CAPTURE_NEVER;
+    lua_pop(L, 1);
+}
+
 static size_t find_timing(const char *name)
 {
     size_t i = 0;
@@ -107,12 +117,18 @@ static size_t find_timing(const char *name)
 
 bool rule_timing_has(const char *name)
 {
-    return find_timing(name) < TIMING_COUNT;
+    return find_timing(name) < TIMING_COUNT || strcmp(name, "capture") == 0;
 }
 
 void rule_timing_override(lua_State *L, const char *label, const struct config_node *node,
                           struct rule_timing *timing)
 {
+    if (strcmp(node->key, "capture") == 0) {
+        if (node->kind != NODE_BOOL)
+            luaL_error(L, "config: %s.capture must be true or false", label);
+        timing->capture = node->boolean ? RULE_CAPTURE_ALWAYS : RULE_CAPTURE_NEVER;
+        return;
+    }
     struct quantity quantity = {.value = node->number, .unit = QUANTITY_SECONDS};
     const bool readable = node->kind == NODE_NUMBER ||
                           (node->kind == NODE_STRING && quantity_parse(node->string, &quantity));
@@ -186,7 +202,7 @@ static void add_source(lua_State *L, const char *text, struct rule_header *heade
 static void check_members(lua_State *L, int table)
 {
     static const char *const members[] = {"name",    "doc",   "group",     "params",   "evaluate",
-                                          "for_",    "needs", "clear_for", "cooldown", "warmup",
+                                          "for_",    "needs", "clear_for", "cooldown", "warmup", "capture",
                                           "sources", "tests", "go_version"};
     enum { COUNT = sizeof(members) / sizeof(members[0]) };
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
@@ -211,6 +227,7 @@ void rule_header_read(lua_State *L, int table, struct rule_header *header)
     read_word(L, table, "group", false, header->group);
     read_doc(L, table, header);
     read_timing(L, table, &header->timing);
+    read_capture(L, table, &header->timing);
     read_go_version(L, table, &header->go);
     read_texts(L, table, "needs", header, add_need);
     read_texts(L, table, "sources", header, add_source);

@@ -3,7 +3,7 @@
  *
  *   name, doc, group                         who it is
  *   go_version, needs, sources               which targets it is shown
- *   for_, clear_for, cooldown, warmup        see docs/rules.md; the config may override these
+ *   for_, clear_for, cooldown, warmup, capture   see docs/rules.md; the config may override these
  *   tests                                    read by rule_test.h */
 #ifndef GOPROFD_LUA_RULE_HEADER_H
 #define GOPROFD_LUA_RULE_HEADER_H
@@ -25,12 +25,16 @@ enum {
     RULE_REASON_MAX_BYTES = 128, /* why a target is not shown to a rule */
 };
 
-/* How the alerts of a rule behave over time. */
+/* Whether an alert of the rule asks for a capture when it fires. */
+enum rule_capture { RULE_CAPTURE_BY_SEVERITY, RULE_CAPTURE_ALWAYS, RULE_CAPTURE_NEVER };
+
+/* How the alerts of a rule behave. */
 struct rule_timing {
     uint64_t pending_ns;  /* for_: raised so long before it fires */
     uint64_t clear_ns;    /* clear_for: not raised so long before it closes */
     uint64_t cooldown_ns; /* after it closed, so long before it fires again */
     uint64_t warmup_ns;   /* so long after a start of the target nothing is said */
+    enum rule_capture capture;
 };
 
 struct rule_header {

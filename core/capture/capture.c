@@ -165,7 +165,7 @@ static bool is_wanted(const struct outcome *outcome, struct error *err)
         return error_set(err, ERROR_USAGE,
                          "automatic captures are off: set profile_capture_enabled");
     /* A rule that calls capture() has decided for itself; an alert is judged by its severity. */
-    if (request->reason == CAPTURE_ALERT &&
+    if (request->reason == CAPTURE_ALERT && !request->whatever_severity &&
         !(outcome->settings.on_severities >> request->severity & 1))
         return error_set(err, ERROR_USAGE, "severity %s is not in profile_capture_on_severities",
                          severity_name(request->severity));

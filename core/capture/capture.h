@@ -53,6 +53,7 @@ struct capture_request {
     /* What to capture, copied with holds of its own; NULL: the newest of [target_id] on the board. */
     const struct target_view *view;
     enum severity severity; /* decides for CAPTURE_ALERT only: a rule's own capture() wants one */
+    bool whatever_severity; /* the alert's rule wants one each time */
     /* Called once, with ok, failure, or (when the queue pushed the request out or the daemon
      * stops) ERROR_BUSY; on the capture thread, or within capturer_request() when that thread does
      * not run or memory is short.  NULL: nobody waits. */

@@ -246,3 +246,26 @@ Test(lifecycle, what_goprofd_itself_cannot_do_is_an_alert_until_it_can)
     cr_expect_eq(stage_open_findings(&stage), 0);
     stage_close(&stage);
 }
+
+Test(lifecycle, a_rule_may_want_a_capture_of_each_alert_or_of_none)
+{
+    struct stage stage;
+    struct stage_target *target = open_stage(&stage, HIGH("capture = false,"));
+    beats(&stage, target, 200, 3);
+    cr_assert_eq(state_of(&stage), FINDING_FIRING);
+    cr_expect_eq(stage.capture_count, 0);
+    stage_close(&stage);
+
+    /* Whether the severity is among those of the config is for the capturer to say; here it is asked. */
+    target = open_stage(&stage, HIGH("capture = true,"));
+    beats(&stage, target, 200, 3);
+    cr_expect_eq(stage.capture_count, 1);
+    cr_expect_eq(stage.captures_wanted, 1, "whatever the severity");
+    stage_close(&stage);
+
+    target = open_stage(&stage, HIGH(""));
+    beats(&stage, target, 200, 3);
+    cr_expect_eq(stage.capture_count, 1);
+    cr_expect_eq(stage.captures_wanted, 0);
+    stage_close(&stage);
+}

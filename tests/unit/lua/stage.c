@@ -14,6 +14,7 @@
 static void note_capture(void *context, const struct capture_request *request)
 {
     struct stage *stage = context;
+    stage->captures_wanted += request->whatever_severity;
     cr_assert_lt(stage->capture_count, (size_t)STAGE_CAPTURES_MAX);
     (void)snprintf(stage->captures[stage->capture_count++], sizeof(stage->captures[0]), "%s %s %s",
                    capture_reason_name(request->reason), request->target_id,

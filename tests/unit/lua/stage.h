@@ -52,6 +52,7 @@ struct stage {
     size_t target_count;
     struct stage_target targets[STAGE_TARGETS_MAX];
     size_t capture_count;
+    size_t captures_wanted; /* of them: whatever the severity */
     char captures[STAGE_CAPTURES_MAX][256]; /* "reason target finding" */
     char dir[128];                          /* of rules written by stage_write_rule; removed at the end */
 };

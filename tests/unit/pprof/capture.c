@@ -270,6 +270,22 @@ Test(capture, takes_automatic_ones_of_a_wanted_severity_only)
     scene_release(&scene);
 }
 
+Test(capture, takes_one_of_any_severity_that_the_rule_wants)
+{
+    struct scene scene;
+    struct answer answer;
+    scene_start(&scene);
+    ask(&scene,
+        (struct capture_request){.target_id = "demo",
+                                 .reason = CAPTURE_ALERT,
+                                 .rule = "retention",
+                                 .whatever_severity = true,
+                                 .severity = SEVERITY_INFO},
+        &answer);
+    cr_assert(answer.ok, "%s", answer.message);
+    scene_release(&scene);
+}
+
 Test(capture, takes_no_automatic_one_while_they_are_off_but_manual_ones)
 {
     struct scene scene;
