@@ -47,6 +47,9 @@ void handle_capture_heap(struct request *request);
 void handle_rules_reload(struct request *request);
 void handle_rule(struct request *request);
 
+/* symbols.c */
+void handle_pprof_symbol(struct request *request);
+
 /* track.c */
 void handle_track(struct request *request);
 

@@ -108,7 +108,8 @@ const struct route routes[] = {
     {"GET",  "/debug/pprof/threadcreate",   handle_pprof_threadcreate, ROUTE_PPROF, false, PROFILE_PARAMS, "Threads of the runtime, and what created them where it is known"},
     {"GET",  "/debug/pprof/profile",        handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
     {"GET",  "/debug/pprof/trace",          handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
-    {"GET",  "/debug/pprof/symbol",         handle_pprof_not_yet,   ROUTE_PPROF, false, ANYTHING,       "404: not readable from outside yet"},
+    {"GET",  "/debug/pprof/symbol",         handle_pprof_symbol,    ROUTE_PPROF, false, ANYTHING,       "Functions at the addresses in the query (`0x1234+0x5678`), as far as the heap profile has them"},
+    {"POST", "/debug/pprof/symbol",         handle_pprof_symbol,    ROUTE_PPROF, false, ONLY_TARGET,    "The same for the addresses in the body"},
 };
 /* clang-format on */
 const size_t route_count = sizeof(routes) / sizeof(routes[0]);

@@ -77,6 +77,9 @@ Test(api, every_path_answers_with_the_stated_status_and_type)
         {"/debug/pprof/heap?debug=1", NULL, 200, "text/plain"},
         {"/debug/pprof/allocs", NULL, 200, "application/octet-stream"},
         {"/debug/pprof/cmdline", NULL, 200, "text/plain"},
+        {"/debug/pprof/symbol", NULL, 200, "text/plain"},
+        {"/debug/pprof/symbol?0x1", NULL, 200, "text/plain"},
+        {"/debug/pprof/profile", NULL, 404, "application/json"},
         /* What is wrong is said with the right status. */
         {"/v1/metrics/latest?target=nobody", NULL, 404, "application/json"},
         {"/v1/metrics/history?limit=many", NULL, 400, "application/json"},
@@ -188,5 +191,30 @@ Test(api, cmdline_is_the_targets_own)
     cr_assert_eq(memcmp(ours.body, own.body, own.length), 0);
     http_reply_release(&ours);
     http_reply_release(&own);
+    close_scene(&scene);
+}
+
+Test(api, symbol_names_the_functions_of_the_heap_profile)
+{
+    struct scene scene = open_scene();
+    json_decref(daemon_wait_for_snapshot(&scene.daemon, "target", 0));
+    /* "# 0x47f3a1 main.work+0x.. file:line" of the text form: what net/http/pprof prints beside each stack. */
+    struct http_reply text = ask(&scene, "/debug/pprof/heap?debug=1", NULL);
+    cr_assert_eq(text.status, 200);
+    const char *line = strstr(text.body, "\tmain.");
+    cr_assert_not_null(line, "%s", text.body);
+    const char *address = line;
+    while (address > text.body && address[-1] != '\n')
+        address--;
+    address = strstr(address, "0x");
+    cr_assert(address != NULL && address < line, "%s", text.body);
+    char body[64];
+    (void)snprintf(body, sizeof(body), "0xdeadbeef+%.*s", (int)strcspn(address, "\t "), address);
+    struct http_reply names = ask(&scene, "/debug/pprof/symbol?target=target", body);
+    cr_assert_eq(names.status, 200);
+    cr_assert_not_null(strstr(names.body, " main."), "asked for %s: %s", body, names.body);
+    cr_assert_null(strstr(names.body, "0xdeadbeef"), "%s", names.body);
+    http_reply_release(&names);
+    http_reply_release(&text);
     close_scene(&scene);
 }
