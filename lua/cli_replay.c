@@ -259,20 +259,27 @@ static size_t print_rules(const struct rules_report *report, bool json)
     return failed;
 }
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_sum(const struct printer *printer, const struct replay_sums *sums)
 {
     char first[CLOCK_RFC3339_BYTES];
     char last[CLOCK_RFC3339_BYTES];
     if (sums->beats == 0) {
         printf("no snapshot was to be judged%s\n",
-               sums->before > 0 ? "; all are from before --since" : "");
+               sums->before > 0 ? ": all are from before --since"
+                                : ": none is of that --target, or from before --until");
         return;
     }
     (void)clock_format_rfc3339(sums->first_realtime_ns / CLOCK_NS_PER_S * CLOCK_NS_PER_S, first);
     (void)clock_format_rfc3339(sums->last_realtime_ns / CLOCK_NS_PER_S * CLOCK_NS_PER_S, last);
-    printf("%" PRIu64 " snapshots of %" PRIu64 " targets, %s to %s: %" PRIu64 " alerts fired, %" PRIu64
-           " suggestions\n",
-           sums->rows, sums->targets, first, last, printer->fired, printer->advised);
+    printf("%" PRIu64 " snapshots of %" PRIu64 " target%s, %s to %s: %" PRIu64 " alert%s fired, %" PRIu64
+           " suggestion%s\n",
+           sums->rows, sums->targets, plural(sums->targets), first, last, printer->fired,
+           plural(printer->fired), printer->advised, plural(printer->advised));
     if (!sums->has_profiles)
         puts("no heap profiles are in it (exports have none): rules that look at allocation sites saw none");
 }
@@ -287,7 +294,7 @@ static bool finish(struct replay *replay, const struct printer *printer, uint64_
     }
     if (!printer->json)
         print_sum(printer, sums);
-    const size_t failed = print_rules(report, printer->json);
+    const size_t failed = print_rules(report, printer->json || sums->beats == 0);
     rules_report_unref(report);
     const double took_s = (double)(clock_monotonic_ns() - started_ns) / (double)CLOCK_NS_PER_S;
     fprintf(stderr, "goprofd replay: %" PRIu64 " snapshots in %.2f s: %.0f a second\n",
