@@ -337,7 +337,10 @@ static int run(const struct arguments *arguments, const struct config *config,
     struct replay *replay = replay_new(config, &options, problems, &err);
     if (replay == NULL) {
         const char *text = buffer_text(problems);
-        fprintf(stderr, "%sgoprofd replay: %s\n", text != NULL ? text : "", err.message);
+        if (text != NULL && text[0] != '\0')
+            fputs(text, stderr);
+        else
+            fprintf(stderr, "goprofd replay: %s\n", err.message);
         journal_reader_close(reader);
         return EXIT_USAGE;
     }
