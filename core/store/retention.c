@@ -257,8 +257,7 @@ static double samples_of(const struct profile_entry *entry, int64_t rate)
     return round((double)entry->inuse_objects * -expm1(-bytes / (double)rate));
 }
 
-static void add_entry(struct sum *sum, const struct profile_entry *entry, int64_t rate,
-                      const struct retention_history *history)
+static void add_entry(struct sum *sum, const struct profile_entry *entry, int64_t rate)
 {
     const struct site *site = entry->site;
     if (site->first_seen_realtime_ns != 0 &&
@@ -273,9 +272,53 @@ static void add_entry(struct sum *sum, const struct profile_entry *entry, int64_
         sum->inuse_bytes += bytes;
         sum->variance += beyond > 0 ? bytes * beyond : 0;
     }
+}
+
+/* Sites beside each other in a column whose group is one and looked for. */
+struct run {
+    uint32_t site; /* place of the first in a column */
+    uint32_t count;
+    uint32_t group;
+};
+
+static void add_to_run(struct run *runs, size_t *count, uint32_t site, uint32_t group)
+{
+    struct run *last = *count > 0 ? &runs[*count - 1] : NULL;
+    if (last != NULL && last->group == group && last->site + last->count == site)
+        last->count++;
+    else
+        runs[(*count)++] = (struct run){.site = site, .count = 1, .group = group};
+}
+
+/* Four sums at a time: one alone would wait for itself at each step. */
+static double sum_of(const float *values, size_t count)
+{
+    double sums[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        sums[0] += (double)values[i];
+        sums[1] += (double)values[i + 1];
+        sums[2] += (double)values[i + 2];
+        sums[3] += (double)values[i + 3];
+    }
+    for (; i < count; i++)
+        sums[0] += (double)values[i];
+    return sums[0] + sums[1] + (sums[2] + sums[3]);
+}
+
+/* Column by column, and within it run by run, since that is how the numbers lie in memory. */
+static void add_series(struct sum *sums, const struct run *runs, size_t count,
+                       const struct retention_history *history)
+{
     for (size_t i = 0; history != NULL && i < history->count; i++) {
-        if (site->id - 1 < history->columns[i]->count)
-            sum->series[i] += (double)history->columns[i]->inuse_bytes[site->id - 1];
+        const struct column *column = history->columns[i];
+        for (size_t k = 0; k < count; k++) {
+            if (runs[k].site >= column->count)
+                continue; /* met since */
+            const size_t room = column->count - runs[k].site;
+            sums[runs[k].group].series[i] +=
+                sum_of(&column->inuse_bytes[runs[k].site], runs[k].count < room ? runs[k].count : room);
+        }
     }
 }
 
@@ -326,15 +369,22 @@ bool retention_measure(const struct profile *profile, enum group_by by, struct t
     struct lookup lookup;
     if (count == 0)
         return true;
-    if (!lookup_init(&lookup, entries, count, by))
+    struct run *runs = malloc((profile->entry_count + 1) * sizeof(*runs));
+    if (runs == NULL || !lookup_init(&lookup, entries, count, by)) {
+        free(runs);
         return false;
-    for (size_t i = 0; i < profile->entry_count; i++) {
-        const uint32_t found =
-            lookup.slots[slot_of(&lookup, group_key_of(profile->entries[i].site, by))];
-        if (found != 0)
-            add_entry(&lookup.sums[found - 1], &profile->entries[i], profile->rate,
-                      profile->history);
     }
+    size_t run_count = 0;
+    for (size_t i = 0; i < profile->entry_count; i++) {
+        const struct site *site = profile->entries[i].site;
+        const uint32_t found = lookup.slots[slot_of(&lookup, group_key_of(site, by))];
+        if (found == 0)
+            continue;
+        add_entry(&lookup.sums[found - 1], &profile->entries[i], profile->rate);
+        add_to_run(runs, &run_count, site->id - 1, found - 1);
+    }
+    add_series(lookup.sums, runs, run_count, profile->history);
+    free(runs);
     for (size_t i = 0; i < count; i++)
         entries[i].retention = figures_of(&lookup.sums[i], profile, profile->history);
     lookup_release(&lookup);
@@ -345,6 +395,6 @@ struct retention_figures retention_certainty(const struct profile *profile,
                                              const struct profile_entry *entry)
 {
     struct sum sum = {0};
-    add_entry(&sum, entry, profile->rate, NULL);
+    add_entry(&sum, entry, profile->rate);
     return figures_of(&sum, profile, NULL);
 }
