@@ -129,6 +129,7 @@ struct replay *replay_new(const struct config *config, const struct replay_optio
         const struct judge_wiring wiring = {.board = replay->board,
                                             .request_capture = want_capture,
                                             .context = replay,
+                                            .rest_when_idle = true, /* as the daemon did */
                                             .quiet = true,
                                             .recorded = true};
         replay->judge = judge_new(&wiring);
