@@ -182,6 +182,8 @@ void judge_note_failed_load(struct judge *judge, const struct error *err)
 bool judge_adopt(struct judge *judge, struct rule_set *set, const struct config *config,
                  uint64_t now_ns, struct error *err)
 {
+    for (size_t i = 0; i < set->count && judge->wiring.quiet; i++)
+        rule_unhurry(set->rules[i]);
     bool ok = judge->watched_count == 0 || dry_run_all(judge, set, err);
     if (ok && !swap_in(judge, set, now_ns))
         ok = error_set(err, ERROR_NO_MEMORY, "no memory for the rules");

@@ -27,7 +27,7 @@ struct judge_wiring {
     void (*request_capture)(void *context, const struct capture_request *request);
     void *context;
     bool rest_when_idle; /* a target at which nothing happens is judged each tenth beat: see judge_idle.c */
-    bool quiet;    /* a test or a replay: nothing is logged */
+    bool quiet;    /* a test or a replay: nothing is logged, and rules are not hurried: RULE_UNHURRIED */
     bool recorded; /* a replay: pages come from recorded history, as fast as they can be judged; nobody asks how rules are
                     * doing, and rules that fail may take as long as they want */
 };

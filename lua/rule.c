@@ -234,7 +234,9 @@ static int load_protected(lua_State *L)
 
 static bool start(struct rule *rule, struct error *err)
 {
-    const struct budget_limits limits = BUDGET_RULE;
+    struct budget_limits limits = BUDGET_RULE;
+    if ((rule->options & RULE_UNHURRIED) != 0)
+        limits.cpu_ns = BUDGET_RULE_UNHURRIED_CPU_NS;
     free(rule->settings);
     rule->settings = NULL;
     rule->setting_count = 0;
@@ -288,6 +290,12 @@ void rule_free(struct rule *rule)
     free(rule->file);
     free(rule->text);
     free(rule);
+}
+
+void rule_unhurry(struct rule *rule)
+{
+    rule->options |= RULE_UNHURRIED;
+    rule->budget.limits.cpu_ns = BUDGET_RULE_UNHURRIED_CPU_NS;
 }
 
 /* ---- evaluating ---- */

@@ -27,6 +27,7 @@ enum { RULE_SOURCE_MAX_BYTES = 256 * 1024 };
 enum rule_option {
     RULE_KEEP_TESTS = 1, /* for rule_tests() */
     RULE_MUTED = 2,      /* log() writes nothing */
+    RULE_UNHURRIED = 4,  /* a test or a replay: instructions and memory are what limits it, not time */
 };
 
 /* Loads the rule from [text].  [file] is what messages call it.  Overrides come from [config], which
@@ -34,6 +35,7 @@ enum rule_option {
 struct rule *rule_new(const char *file, const char *text, size_t length,
                       const struct config *config, unsigned options, struct error *err);
 void rule_free(struct rule *rule); /* NULL is allowed */
+void rule_unhurry(struct rule *rule); /* RULE_UNHURRIED from now on */
 
 /* The file's `tests` as plain data; NULL if it has none or they were not kept. */
 const struct config_node *rule_tests(const struct rule *rule);

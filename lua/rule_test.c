@@ -407,7 +407,8 @@ static struct rule *new_rule(const struct source *source, const char *name,
     config->silences = NULL;
     config->silence_count = 0;
     config->alerting_enabled = true;
-    return rule_new(source->file, source->text, source->length, config, RULE_MUTED, err);
+    return rule_new(source->file, source->text, source->length, config, RULE_MUTED | RULE_UNHURRIED,
+                    err);
 }
 
 /* False with a message if the test cannot be played; *[met] tells whether all was as expected. */
@@ -501,7 +502,8 @@ bool rule_test_run(const char *file, const char *text, size_t length, const stru
     struct config plain = *config;
     plain.rules = NULL;
     plain.rule_count = 0;
-    struct rule *rule = rule_new(file, text, length, &plain, RULE_KEEP_TESTS | RULE_MUTED, err);
+    struct rule *rule = rule_new(file, text, length, &plain,
+                                 RULE_KEEP_TESTS | RULE_MUTED | RULE_UNHURRIED, err);
     if (rule == NULL)
         return false;
     const struct config_node *tests = rule_tests(rule);

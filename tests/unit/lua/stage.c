@@ -28,7 +28,8 @@ static void open_with(struct stage *stage, bool resting)
     const struct judge_wiring wiring = {.board = stage->board,
                                         .request_capture = note_capture,
                                         .context = stage,
-                                        .rest_when_idle = resting};
+                                        .rest_when_idle = resting,
+                                        .quiet = true};
     stage->judge = judge_new(&wiring);
     cr_assert(stage->config != NULL && stage->board != NULL && stage->judge != NULL);
 }
