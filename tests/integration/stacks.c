@@ -81,13 +81,13 @@ static struct daemon start_daemon_on(const struct go_program *program)
 
 /*
  * Goroutines that serve the program's own profile: others each time. The
- * one that accepts connections is among them: it may still be inside
- * accept4 for the connection that asks when the program looks at itself.
+ * one that accepts connections is among them: when the program looks at
+ * itself it may still be busy with the connection that asks.
  */
 static bool is_serving(const char *sample)
 {
     return strstr(sample, "net/http.(*conn") != NULL ||
-           strstr(sample, "net.(*TCPListener).Accept") != NULL ||
+           strstr(sample, "net/http.(*Server).Serve ") != NULL ||
            strstr(sample, "goroutine_target") == NULL;
 }
 
