@@ -222,9 +222,10 @@ static bool joins_location(const struct call_stacks *stacks, const struct known_
 {
     if (!inner->inlined || inner->entry == 0 || outer->entry != inner->entry)
         return false;
-    return stacks->layout->short_names_merge
-               ? !same_printed_name(inner->function, outer->function)
-               : strcmp(inner->function, outer->function) != 0;
+    if (inner->function == outer->function) /* equal texts are one string of the site table */
+        return false;
+    return !stacks->layout->short_names_merge ||
+           !same_printed_name(inner->function, outer->function);
 }
 
 static struct frame frame_of(const struct known_pc *known, uint64_t location)
