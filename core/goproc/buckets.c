@@ -5,8 +5,9 @@
  *   C changes during the pass         read C before and after: other C, once more
  *   flush after a GC still running    bit 0 of mProfCycle not set, or the lock held: wait
  *   explicit GC flushes future[C+1]   a record that was not yet flushed ("canary") is looked at
- *                                     again afterwards, behind the lock: gone, once more; and while
- *                                     explicit GCs happen, two passes must agree
+ *                                     again afterwards, behind the lock: gone, once more
+ *   a sweep adds frees to future[C+1]  of a record that was seen empty, before that flush: where explicit
+ *                                     GCs happen and sweeping is not over, two passes must agree
  *
  * The lock is read before the canary: free lock, then canary still there, means that no flush
  * had begun when the lock was read, hence none during the pass.  By the same argument a canary
@@ -28,6 +29,7 @@ enum {
     RECORD_MAX_BYTES = 128,
     FLUSHED_BIT = 1,
 };
+#define SWEEP_DONE (UINT32_C(1) << 31) /* all drained and nobody at it: sweepDrainedMask in mgcsweep.go */
 #define RETRY_PAUSE_NS 100000L
 #define RETRY_PAUSE_MAX_NS 2000000L
 
@@ -38,6 +40,7 @@ struct moment {
     uint64_t lock;
     uint32_t cycle_word;
     uint32_t forced_gcs; /* MemStats.NumForcedGC */
+    uint32_t sweep_state;
     unsigned char canary[RECORD_MAX_BYTES];
 };
 
@@ -146,13 +149,15 @@ static bool reserve(struct buckets *buckets, struct error *err)
 
 /* Moments. */
 
-/* The order matters: lock before canary, see the top of the file; and the number of explicit GCs, which
- * rises before C does, behind C, so that it counts the one that C stands for. */
+/* The order matters: lock before canary, see the top of the file; the number of explicit GCs, which rises
+ * before C does, behind C, so that it counts the one that C stands for; and the state of sweeping, which is
+ * reset before C rises, behind C too. */
 static bool read_moment(struct buckets *buckets, size_t canary, struct moment *moment,
                         struct error *err)
 {
     const uint64_t *address = buckets->from.symbols->address;
-    struct memory_part parts[6];
+    const struct go_layout *layout = buckets->from.layout;
+    struct memory_part parts[7];
     size_t count = 0;
 
     memset(moment, 0, sizeof(*moment));
@@ -162,10 +167,13 @@ static bool read_moment(struct buckets *buckets, size_t canary, struct moment *m
     if (canary != SIZE_MAX)
         parts[count++] =
             (struct memory_part){bucket_list_record_address(buckets->list, canary), moment->canary,
-                                 (1 + CYCLES) * buckets->from.layout->record_cycle_bytes};
+                                 (1 + CYCLES) * layout->record_cycle_bytes};
     parts[count++] = (struct memory_part){address[SYMBOL_MPROF_CYCLE], &moment->cycle_word, 4};
-    parts[count++] = (struct memory_part){
-        address[SYMBOL_MEMSTATS] + buckets->from.layout->stats_numforcedgc, &moment->forced_gcs, 4};
+    parts[count++] = (struct memory_part){address[SYMBOL_MEMSTATS] + layout->stats_numforcedgc,
+                                          &moment->forced_gcs, 4};
+    if (address[SYMBOL_SWEEP] != 0 && layout->sweep_state != GO_LAYOUT_ABSENT)
+        parts[count++] = (struct memory_part){address[SYMBOL_SWEEP] + layout->sweep_state,
+                                              &moment->sweep_state, 4};
     return memory_read_parts(buckets->from.memory, parts, count, err);
 }
 
@@ -341,7 +349,9 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
         if (!is_settled(buckets, moment) && tries < buckets->limits.retries)
             continue;
         *pass = (struct pass){.cycle = moment->cycle_word >> 1, .mode = mode};
-        bool twice = mode == SUM_PUBLISHED && moment->forced_gcs != buckets->last_forced_gcs;
+        /* Once all is swept future[C+1] of a record that was empty stays empty, and the canary tells all. */
+        bool twice = mode == SUM_PUBLISHED && moment->forced_gcs != buckets->last_forced_gcs &&
+                     moment->sweep_state != SWEEP_DONE;
         enum attempt outcome = attempt(buckets, pass, twice, err);
         if (outcome == ATTEMPT_FAILED)
             return false;

@@ -26,7 +26,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct variables {
-    uint64_t head, cycle, lock, rate, forced;
+    uint64_t head, cycle, lock, rate, forced, sweep;
 };
 
 /* Function tables without a function that could be found: stacks stay bare addresses. */
@@ -109,7 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct go_layout *layout = go_layout_find(data[0] & 1 ? "go1.27" : "go1.23", &err);
     struct variables variables = {
-        .head = BUCKETS_ADDRESS, .cycle = data[1], .rate = 524288, .lock = data[0] >> 7};
+        .head = BUCKETS_ADDRESS, .cycle = data[1], .rate = 524288, .lock = data[0] >> 7,
+        .sweep = data[0] & 2 ? UINT64_C(1) << 31 : 0};
     const struct memory_segment segments[] = {
         {VARIABLES_ADDRESS, &variables, sizeof(variables)}, {BUCKETS_ADDRESS, data + 2, size - 2}};
     const struct memory_image image = {segments, 2};
@@ -118,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     symbols.address[SYMBOL_MPROF_ACTIVE_LOCK] = VARIABLES_ADDRESS + 16;
     symbols.address[SYMBOL_MEM_PROFILE_RATE] = VARIABLES_ADDRESS + 24;
     symbols.address[SYMBOL_MEMSTATS] = VARIABLES_ADDRESS + 32 - layout->stats_numforcedgc;
+    symbols.address[SYMBOL_SWEEP] = VARIABLES_ADDRESS + 40 - layout->sweep_state;
     memory_open_image(&memory, &image);
     struct pclntab *functions = bare_tables(&elf, layout);
     struct site_table *sites = site_table_new();

@@ -102,6 +102,7 @@
     X(g_bytes,                       392,   392,   408,   424,   432,   440,   440,   456,   456) \
     X(m_alllink,                     336,   336,   336,   328,   352,   352,   344,   352,   352) \
     X(m_createstack,                 360,   360,   360,   352,   376,   376,   368,   392,   392) \
+    X(sweep_state,                    28,    28,    28,    20,    20,    20,    20,    20,    20) \
     X(ticks_val,                      16,     8,     8,    24,    24,    24,    24,    24,    24) \
     X(ticks_start_ticks,           ABSENT, ABSENT, ABSENT,     8,     8,     8,     8,     8,     8) \
     X(ticks_start_time,            ABSENT, ABSENT, ABSENT,    16,    16,    16,    16,    16,    16)

@@ -108,6 +108,7 @@
     X(g_bytes,                    SIZE,   NEEDED,           "runtime.g",                      "") \
     X(m_alllink,                  OFFSET, NEEDED,           "runtime.m",                      "alllink") \
     X(m_createstack,              OFFSET, NEEDED,           "runtime.m",                      "createstack") \
+    X(sweep_state,                OFFSET, ABSENT_IN_SOME,   "runtime.sweepdata",              "active.state") \
     X(ticks_val,                  OFFSET, UNLINKED_IN_SOME, "runtime.ticksType",              "val") \
     X(ticks_start_ticks,          OFFSET, UNLINKED_IN_SOME, "runtime.ticksType",              "startTicks") \
     X(ticks_start_time,           OFFSET, UNLINKED_IN_SOME, "runtime.ticksType",              "startTime")

@@ -2,7 +2,7 @@
  *
  * What is compared changes under our eyes, so only what holds at every instant is asked for:
  * ranges, pointers to things that name themselves, counts that cannot be exceeded.  Sources:
- * src/runtime/{mprof,runtime2,proc,mheap,mgcpacer}.go, Go 1.19 to 1.27. */
+ * src/runtime/{mprof,runtime2,proc,mheap,mgcpacer,mgcsweep}.go, Go 1.19 to 1.27. */
 #include "core/goproc/symbol_checks.h"
 
 #include <stddef.h>
@@ -28,6 +28,8 @@ enum {
 #define RATE_MAX (UINT64_C(1) << 31)
 #define GOROUTINES_MAX (UINT64_C(1) << 40)
 #define COUNT_MAX (UINT64_C(1) << 48)
+#define SWEEPERS_MAX (UINT32_C(1) << 20)
+#define SWEEP_DRAINED (UINT32_C(1) << 31)
 #define GC_PERCENT_OFF UINT32_MAX
 #define GC_PERCENT_MAX (UINT32_C(1) << 24)
 
@@ -189,10 +191,25 @@ static bool check_heap(const struct check *check)
     return true;
 }
 
+/* A bit that says that there is nothing left to take, and how many are still at it. */
+static bool check_sweep(const struct check *check)
+{
+    uint32_t state;
+
+    if (check->symbols->address[SYMBOL_SWEEP] == 0 ||
+        check->layout->sweep_state == GO_LAYOUT_ABSENT)
+        return true;
+    if (!read_at(check, SYMBOL_SWEEP, check->layout->sweep_state, &state, sizeof(state)))
+        return false;
+    if ((state & ~SWEEP_DRAINED) > SWEEPERS_MAX)
+        return refuse(check, SYMBOL_SWEEP, "sweepers at work:", state & ~SWEEP_DRAINED);
+    return true;
+}
+
 static bool check_all(const struct check *check)
 {
     return check_mbuckets(check) && check_profile(check) && check_processors(check) &&
-           check_goroutines(check) && check_heap(check);
+           check_goroutines(check) && check_heap(check) && check_sweep(check);
 }
 
 /* The runtime may just be starting, GOMAXPROCS change, a count be read before its bound: again,

@@ -39,7 +39,7 @@ struct symbol_rule {
     RULE_AT(ANY, first, last, symbol, function, place, member)
 
 /* Functions that a program which imports nothing but "time" has too, unless there is no other.
- * Source: src/runtime/{mprof,mcache,mheap,mgc,mgcpacer,mgcwork,proc,stack,sema,symtab}.go. */
+ * Source: src/runtime/{mprof,mcache,mheap,mgc,mgcpacer,mgcsweep,mgcwork,proc,stack,sema,symtab}.go. */
 static const struct symbol_rule rules[] = {
     RULE(MBUCKETS,            "mProf_FlushLocked",         0, 0),
     RULE(MBUCKETS,            "stkbucket",                 3, 0),
@@ -109,6 +109,11 @@ static const struct symbol_rule rules[] = {
     RULE_ON(ARM64, DEBUG,     "(*sweepLocked).sweep",      6, 4),
     RULE(SCAVENGE,            "gcPaceScavenger",           6, 0),
     RULE(SCAVENGE,            "(*scavengerState).init.func3", 2, 0),
+    RULE(SWEEP,               "bgsweep",                   2, 0),
+    RULE_IN(19, 21, SWEEP,    "gcinit",                    0, 28),
+    RULE_IN(22, 0, SWEEP,     "gcinit",                    0, 20),
+    RULE_IN(19, 21, SWEEP,    "sweepone",                  0, 28),
+    RULE_IN(22, 0, SWEEP,     "sweepone",                  0, 20),
     RULE_IN(19, 21, TICKS,    "tickspersecond",            1, 0),
     RULE_IN(22, 0, TICKS,     "ticksPerSecond",            1, 0),
     RULE_IN(22, 0, TICKS,     "(*ticksType).init",         0, 0),

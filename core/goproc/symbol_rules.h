@@ -48,6 +48,7 @@
     X(MODULES_SLICE,       "runtime.modulesSlice") \
     X(DEBUG,               "runtime.debug") \
     X(SCAVENGE,            "runtime.scavenge") \
+    X(SWEEP,               "runtime.sweep") \
     X(TICKS,               "runtime.ticks")
 /* clang-format on */
 

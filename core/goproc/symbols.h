@@ -32,7 +32,8 @@ struct elf_file;
     X(XBUCKETS,            "runtime.xbuckets",          false) \
     X(MUTEX_PROFILE_RATE,  "runtime.mutexprofilerate",  false) \
     X(TICKS,               "runtime.ticks",             false) \
-    X(ALLM,                "runtime.allm",              false)
+    X(ALLM,                "runtime.allm",              false) \
+    X(SWEEP,               "runtime.sweep",             false)
 
 enum symbol_id {
 #define SYMBOLS_DECLARE(id, name, required) SYMBOL_##id,

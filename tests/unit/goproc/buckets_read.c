@@ -21,7 +21,8 @@ enum { TARGET_WORDS = 1 << 19, STACK_PCS = 2 };
 #define BUCKETS UINT64_C(0x800000)
 
 /* runtime variables, 8 bytes apart */
-enum { VARIABLE_HEAD, VARIABLE_CYCLE, VARIABLE_LOCK, VARIABLE_RATE, VARIABLE_FORCED, VARIABLE_COUNT };
+enum { VARIABLE_HEAD, VARIABLE_CYCLE, VARIABLE_LOCK, VARIABLE_RATE, VARIABLE_FORCED, VARIABLE_SWEEP,
+       VARIABLE_COUNT };
 enum { ACTIVE, FUTURE_0, FUTURE_1, FUTURE_2 };
 
 struct target {
@@ -91,6 +92,7 @@ static void open_target(const char *version, const struct buckets_limits *limits
     symbols.address[SYMBOL_MPROF_ACTIVE_LOCK] = VARIABLES + 16;
     symbols.address[SYMBOL_MEM_PROFILE_RATE] = VARIABLES + 24;
     symbols.address[SYMBOL_MEMSTATS] = VARIABLES + 32 - layout->stats_numforcedgc;
+    symbols.address[SYMBOL_SWEEP] = VARIABLES + 40 - layout->sweep_state;
     const struct buckets_source source = {.memory = &memory,
                                           .layout = layout,
                                           .symbols = &symbols,
@@ -458,6 +460,53 @@ Test(buckets, read_twice_while_explicit_gcs_happen)
     target.before_read = flush_behind_the_first_pass;
     const struct profile *profile = read_profile(4);
     check_entry(profile, 0, 11, 0);
+    profile_unref(profile);
+    close_target();
+}
+
+/* Once sweeping is over no free is added to what an explicit GC will flush: what it flushes was seen, and
+ * one pass is enough. */
+Test(buckets, read_once_after_an_explicit_gc_that_has_swept_all)
+{
+    const uint64_t done = UINT64_C(1) << 31, one_sweeper_left = done + 1;
+    open_target("go1.26.8", &few_retries);
+    size_t bucket = add_bucket(64);
+    set_cycle(7, true);
+    set_counts(bucket, ACTIVE, 1, 0);
+    profile_unref(read_profile(3));
+
+    uint64_t reads = target.reads;
+    target.variables[VARIABLE_SWEEP] = one_sweeper_left;
+    set_counts(bucket, ACTIVE, 2, 0);
+    profile_unref(read_profile(4));
+    const uint64_t of_two_passes = target.reads - reads;
+
+    reads = target.reads;
+    target.variables[VARIABLE_SWEEP] = done;
+    set_counts(bucket, ACTIVE, 3, 0);
+    const struct profile *profile = read_profile(5);
+    check_entry(profile, 0, 3, 0);
+    profile_unref(profile);
+    cr_assert_lt(target.reads - reads, of_two_passes);
+    close_target();
+}
+
+/* Also then what is flushed while it is read shows: the record that was not yet flushed is empty afterwards. */
+Test(buckets, read_again_when_a_flush_came_in_between_though_all_was_swept)
+{
+    open_target("go1.26.8", &few_retries);
+    size_t old = add_bucket(64), young = add_bucket(64);
+    target.variables[VARIABLE_SWEEP] = UINT64_C(1) << 31;
+    set_cycle(7, true);
+    set_counts(old, ACTIVE, 1, 0);
+    profile_unref(read_profile(3));
+    set_counts(old, FUTURE_2, 10, 0);
+    set_counts(young, FUTURE_2, 10, 0);
+    target.before_read = explicit_flush_in_between;
+    const struct profile *profile = read_profile(4);
+    cr_assert_eq(target.steps, 2);
+    check_entry(profile, 0, 10, 0);
+    check_entry(profile, 1, 11, 0);
     profile_unref(profile);
     close_target();
 }
