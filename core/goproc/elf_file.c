@@ -380,11 +380,26 @@ bool elf_file_has_symbols(const struct elf_file *elf)
     return symbol_section(elf) != NULL;
 }
 
-static void match_symbol(const Elf64_Sym *symbol, const char *name, struct elf_symbol *wanted,
-                         size_t count)
+/* What all names begin with: nearly all of a program's symbols need no more than a look at that. */
+static size_t common_prefix(const struct elf_symbol *wanted, size_t count)
 {
+    size_t length = count > 0 ? strlen(wanted[0].name) : 0;
+    for (size_t i = 1; i < count; i++) {
+        size_t same = 0;
+        while (same < length && wanted[i].name[same] == wanted[0].name[same])
+            same++;
+        length = same;
+    }
+    return length;
+}
+
+static void match_symbol(const Elf64_Sym *symbol, const char *name, size_t prefix,
+                         struct elf_symbol *wanted, size_t count)
+{
+    if (count == 0 || strncmp(name, wanted[0].name, prefix) != 0)
+        return;
     for (size_t i = 0; i < count; i++) {
-        if (!wanted[i].found && strcmp(wanted[i].name, name) == 0) {
+        if (!wanted[i].found && strcmp(wanted[i].name + prefix, name + prefix) == 0) {
             wanted[i].address = symbol->st_value;
             wanted[i].bytes = symbol->st_size;
             wanted[i].found = true;
@@ -401,6 +416,7 @@ static bool scan_symbols(const struct elf_file *elf, const struct elf_section *t
     if (symbols == NULL)
         return error_set(err, ERROR_NO_MEMORY, "ELF: no memory for symbols");
     bool ok = true;
+    const size_t prefix = common_prefix(wanted, count);
     uint64_t total = table->bytes / sizeof(*symbols);
     for (uint64_t done = 0; ok && done < total;) {
         size_t here = total - done < SYMBOLS_PER_READ ? (size_t)(total - done) : SYMBOLS_PER_READ;
@@ -410,7 +426,7 @@ static bool scan_symbols(const struct elf_file *elf, const struct elf_section *t
                                  here * sizeof(*symbols), err);
         for (size_t i = 0; ok && i < here; i++)
             if (symbols[i].st_shndx != SHN_UNDEF && symbols[i].st_name < names_bytes)
-                match_symbol(&symbols[i], names + symbols[i].st_name, wanted, count);
+                match_symbol(&symbols[i], names + symbols[i].st_name, prefix, wanted, count);
         done += here;
     }
     free(symbols);
