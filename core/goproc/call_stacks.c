@@ -316,36 +316,40 @@ static const struct frame *keep_joined(struct call_stacks *stacks, const struct 
 
 static const struct frame *keep_start(struct call_stacks *stacks, struct known_pc *known)
 {
-    if (known->frame == NULL) {
-        const struct frame frame = frame_of(known, known->pc);
-        known->frame = site_table_frame(stacks->sites, &frame);
-    }
+    const struct frame frame = frame_of(known, known->pc);
+    known->frame = site_table_frame(stacks->sites, &frame);
     return known->frame;
 }
 
 /* Appends the frames of the pcs from [from] to [to] to kept[*count..].  False when the site table is full. */
 static bool keep_frames(struct call_stacks *stacks, size_t from, size_t to, size_t *count)
 {
-    const struct known_pc *previous = NULL; /* in the same Location so far */
+    struct known_pc *const all = stacks->known.known;
+    const uint32_t *const numbers = stacks->numbers;
+    const struct frame **next = stacks->kept + *count;
+    const struct known_pc *inner = NULL; /* inlined into what may be next in the same Location */
     uint64_t location = 0;
 
     for (size_t i = from; i < to; i++) {
-        struct known_pc *known = known_at(stacks, i);
+        struct known_pc *known = &all[numbers[i]];
+        const struct frame *kept = known->frame;
         if (known->is_goexit) {
-            previous = NULL;
+            inner = NULL;
             continue;
         }
-        const struct frame *kept;
-        if (previous == NULL || !joins_location(stacks, previous, known)) {
-            location = known->pc;
-            kept = keep_start(stacks, known);
-        } else
+        if (inner != NULL && joins_location(stacks, inner, known))
             kept = keep_joined(stacks, known, location);
+        else {
+            location = known->pc;
+            if (kept == NULL)
+                kept = keep_start(stacks, known);
+        }
         if (kept == NULL)
             return false;
-        stacks->kept[(*count)++] = kept;
-        previous = known;
+        *next++ = kept;
+        inner = known->inlined ? known : NULL;
     }
+    *count = (size_t)(next - stacks->kept);
     return true;
 }
 

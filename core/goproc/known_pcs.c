@@ -37,14 +37,6 @@ bool known_pcs_wake(struct known_pcs *pcs, struct error *err)
     return error_set(err, ERROR_NO_MEMORY, "no memory to look stacks up");
 }
 
-static struct pc_slot *slot_of(struct pc_slot *slots, size_t slot_count, uint64_t pc)
-{
-    size_t at = (size_t)((pc * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (slot_count - 1);
-    while (slots[at].number != 0 && slots[at].pc != pc)
-        at = (at + 1) & (slot_count - 1);
-    return &slots[at];
-}
-
 /* Makes room for one more. */
 static bool reserve(struct known_pcs *pcs, struct error *err)
 {
@@ -59,7 +51,7 @@ static bool reserve(struct known_pcs *pcs, struct error *err)
         return error_set(err, ERROR_NO_MEMORY, "no memory for %zu return addresses", pcs->count);
     for (size_t i = 0; i < pcs->slot_count; i++)
         if (pcs->slots[i].number != 0)
-            *slot_of(larger, larger_count, pcs->slots[i].pc) = pcs->slots[i];
+            *known_pcs_slot(larger, larger_count, pcs->slots[i].pc) = pcs->slots[i];
     free(pcs->slots);
     pcs->slots = larger;
     pcs->slot_count = larger_count;
@@ -104,18 +96,15 @@ static bool look_up(struct known_pcs *pcs, uint64_t pc, struct known_pc *known, 
     return true;
 }
 
-uint32_t known_pcs_number(struct known_pcs *pcs, uint64_t pc, struct error *err)
+uint32_t known_pcs_learn(struct known_pcs *pcs, uint64_t pc, struct error *err)
 {
     struct known_pc known;
-    const uint32_t number = slot_of(pcs->slots, pcs->slot_count, pc)->number;
 
-    if (number != 0)
-        return number;
     if (!reserve(pcs, err) || !look_up(pcs, pc, &known, err))
         return 0;
     const uint32_t fresh = (uint32_t)pcs->count++;
     pcs->known[fresh] = known;
-    *slot_of(pcs->slots, pcs->slot_count, pc) = (struct pc_slot){pc, fresh};
+    *known_pcs_slot(pcs->slots, pcs->slot_count, pc) = (struct pc_slot){pc, fresh};
     return fresh;
 }
 

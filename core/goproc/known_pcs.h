@@ -60,8 +60,24 @@ struct known_pcs {
 bool known_pcs_wake(struct known_pcs *pcs, struct error *err) GOPROFD_MUST_CHECK;
 void known_pcs_rest(struct known_pcs *pcs); /* forgets everything, and gives its memory back */
 
-/* The number of [pc]; 0 after an error: ERROR_LIMIT or ERROR_NO_MEMORY. */
-uint32_t known_pcs_number(struct known_pcs *pcs, uint64_t pc, struct error *err);
+/* Where the number of [pc] is or would be; [slot_count] is a power of two, with free slots. */
+static inline struct pc_slot *known_pcs_slot(struct pc_slot *slots, size_t slot_count, uint64_t pc)
+{
+    size_t at = (size_t)((pc * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (slot_count - 1);
+    while (slots[at].number != 0 && slots[at].pc != pc)
+        at = (at + 1) & (slot_count - 1);
+    return &slots[at];
+}
+
+/* The number of [pc], which is new; 0 after an error: ERROR_LIMIT or ERROR_NO_MEMORY. */
+uint32_t known_pcs_learn(struct known_pcs *pcs, uint64_t pc, struct error *err);
+
+/* The number of [pc]; 0 after an error.  Called for each pc of each stack: hence inline. */
+static inline uint32_t known_pcs_number(struct known_pcs *pcs, uint64_t pc, struct error *err)
+{
+    const uint32_t number = known_pcs_slot(pcs->slots, pcs->slot_count, pc)->number;
+    return number != 0 ? number : known_pcs_learn(pcs, pc, err);
+}
 
 /* The function of the runtime that the instruction before the return address calls, or NULL. */
 const char *known_pcs_allocator(struct known_pcs *pcs, struct known_pc *known);
