@@ -4,7 +4,18 @@
 #include "core/store/site.h"
 #include "lua/matcher.h"
 
+/* Whether a pattern matches a function.  Directly mapped: when patterns are asked one after the other, each of
+ * all sites, there is room for the functions of one. */
+enum { FUNCTION_SLOTS = 4096 }; /* a power of two */
+struct function_slot {
+    const char *function; /* NULL: free */
+    uint32_t entry;       /* its number */
+    bool matches;
+};
+
 struct site_match_entry {
+    struct site_match *owner;
+    uint32_t number; /* never used again for another */
     char kind;
     size_t length;
     size_t count;
@@ -16,6 +27,8 @@ struct site_match_entry {
 struct site_match {
     struct site_table *sites; /* one hold, so that its address stays ours; NULL before the first */
     uint64_t uses;
+    uint32_t numbers;
+    struct function_slot *functions; /* NULL: there are not many sites */
     size_t entry_count;
     uint32_t hashes[SITE_MATCH_PATTERNS_MAX]; /* of the entries, beside each other: looked up for each pattern asked */
     struct site_match_entry *entries[SITE_MATCH_PATTERNS_MAX];
@@ -37,6 +50,8 @@ static void forget_all(struct site_match *match)
     for (size_t i = 0; i < match->entry_count; i++)
         free_entry(match->entries[i]);
     match->entry_count = 0;
+    free(match->functions);
+    match->functions = NULL;
     if (match->sites != NULL)
         site_table_unref(match->sites);
     match->sites = NULL;
@@ -53,6 +68,8 @@ void site_match_free(struct site_match *match)
 size_t site_match_bytes(const struct site_match *match)
 {
     size_t bytes = sizeof(*match);
+    if (match->functions != NULL)
+        bytes += FUNCTION_SLOTS * sizeof(*match->functions);
     for (size_t i = 0; i < match->entry_count; i++)
         bytes += sizeof(struct site_match_entry) + match->entries[i]->length +
                  match->entries[i]->count;
@@ -97,6 +114,8 @@ static struct site_match_entry *add_entry(struct site_match *match, char kind, c
     } else {
         match->entry_count++;
     }
+    entry->owner = match;
+    entry->number = ++match->numbers;
     entry->kind = kind;
     entry->length = length;
     memcpy(entry->pattern, pattern, length);
@@ -112,6 +131,8 @@ struct site_match_entry *site_match_find(struct site_match *match, struct site_t
         forget_all(match);
         match->sites = site_table_ref(sites);
     }
+    if (match->functions == NULL && site_table_count(sites) >= SITE_MATCH_MANY_SITES)
+        match->functions = calloc(FUNCTION_SLOTS, sizeof(*match->functions)); /* without it: slower */
     if (length > MATCHER_PATTERN_MAX_BYTES)
         return NULL;
     struct site_match_entry *entry = find_entry(match, kind, pattern, length);
@@ -137,4 +158,29 @@ uint8_t *site_match_verdict(struct site_match_entry *entry, uint32_t site_id)
         entry->count = count;
     }
     return &entry->verdicts[site_id];
+}
+
+/* ---- functions ---- */
+
+static struct function_slot *slot_of(const struct site_match_entry *entry, const char *function)
+{
+    const uint64_t mixed = ((uint64_t)(uintptr_t)function ^ (uint64_t)entry->number << 48) *
+                           UINT64_C(0x9e3779b97f4a7c15);
+    return &entry->owner->functions[(mixed >> 40) & (FUNCTION_SLOTS - 1)];
+}
+
+enum site_verdict site_match_function(const struct site_match_entry *entry, const char *function)
+{
+    if (entry->owner->functions == NULL)
+        return SITE_UNKNOWN;
+    const struct function_slot *slot = slot_of(entry, function);
+    if (slot->function != function || slot->entry != entry->number)
+        return SITE_UNKNOWN;
+    return slot->matches ? SITE_YES : SITE_NO;
+}
+
+void site_match_note_function(struct site_match_entry *entry, const char *function, bool matches)
+{
+    if (entry->owner->functions != NULL)
+        *slot_of(entry, function) = (struct function_slot){function, entry->number, matches};
 }

@@ -236,17 +236,29 @@ static bool text_matches(lua_State *L, const struct site_pattern *pattern, const
     return result == MATCHER_MATCH;
 }
 
+static bool function_matches(lua_State *L, const struct site_pattern *pattern, const char *function)
+{
+    if (pattern->remembered == NULL)
+        return text_matches(L, pattern, function);
+    const enum site_verdict known = site_match_function(pattern->remembered, function);
+    if (known != SITE_UNKNOWN)
+        return known == SITE_YES;
+    const bool matches = text_matches(L, pattern, function);
+    site_match_note_function(pattern->remembered, function, matches);
+    return matches;
+}
+
 static bool stack_matches(lua_State *L, const struct site_pattern *pattern, const struct site *site,
                           bool all_frames)
 {
     if (!all_frames)
-        return text_matches(L, pattern, site->blame->function);
+        return function_matches(L, pattern, site->blame->function);
     for (uint32_t i = 0; i < site->runtime_frame_count; i++) {
-        if (text_matches(L, pattern, site->runtime_frames[i]->function))
+        if (function_matches(L, pattern, site->runtime_frames[i]->function))
             return true;
     }
     for (uint32_t i = 0; i < site->frame_count; i++) {
-        if (text_matches(L, pattern, site->frames[i]->function))
+        if (function_matches(L, pattern, site->frames[i]->function))
             return true;
     }
     return false;

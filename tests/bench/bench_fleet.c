@@ -187,14 +187,14 @@ int main(int argc, char **argv)
         bench_fail("usage: bench_fleet GOPROFD RULES_DIR IDLE_TARGET COUNT SECONDS");
     const size_t count = (size_t)bench_number(argv[4], "COUNT", 1, TARGETS_MAX);
     const size_t seconds = (size_t)bench_number(argv[5], "SECONDS", 1, BENCH_RUNS_MAX);
-    const uint16_t port = bench_free_port();
     const int config_fd = mkstemp(config);
     if (config_fd == -1)
         bench_fail("%s: %s", config, error_errno_text(errno));
     close(config_fd);
-    write_config(config, port, argv[2]);
 
     start_fleet(&fleet, argv[3], count);
+    const uint16_t port = bench_free_port(); /* after the targets, who take ports too */
+    write_config(config, port, argv[2]);
     const char *const arguments[] = {argv[1], "-c", config, NULL};
     const uint64_t start_ns = clock_monotonic_ns();
     const pid_t daemon = start(arguments, -1);
