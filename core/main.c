@@ -26,6 +26,7 @@
 #include "core/store/journal.h"
 #include "core/store/site_tagger.h"
 #include "core/track/tracker.h"
+#include "core/watchdog.h"
 #include "http/server.h"
 #include "lua/cli_replay.h"
 #include "lua/cli_test.h"
@@ -59,6 +60,7 @@ struct daemon {
     struct sampler *sampler;
     struct notifier *notifier;
     struct server *server;
+    struct watchdog *watchdog; /* NULL: the service manager wants none */
 };
 
 static const char usage_text[] =
@@ -358,6 +360,7 @@ static void stop_daemon(struct daemon *daemon)
         notifier_stop(daemon->notifier);
     if (daemon->capturer != NULL)
         capturer_stop(daemon->capturer);
+    watchdog_stop(daemon->watchdog);
     server_free(daemon->server);
     sampler_free(daemon->sampler);
     tracker_free(daemon->tracker);
@@ -387,7 +390,7 @@ static void log_each_line(const char *message, struct buffer *problems)
 
 /* Hands [fresh] to the rule thread and waits for its verdict, so that the config it used before can
  * be freed.  On failure or silence the old rules run on with the old config. */
-static void reload_engine(struct daemon *daemon, struct config *fresh)
+static bool reload_engine(struct daemon *daemon, struct config *fresh, struct error *err)
 {
     engine_reload(daemon->engine, fresh, post_outcome, daemon->outcomes);
     struct message *message =
@@ -396,10 +399,11 @@ static void reload_engine(struct daemon *daemon, struct config *fresh)
         /* It may still come to use [fresh], which therefore is never freed. */
         log_error(log_msg("reload: no answer from the rule thread"),
                   log_u64("waited_s", RELOAD_WAIT_S));
-        return;
+        return error_set(err, ERROR_BUSY, "no answer from the rule thread in %d s", RELOAD_WAIT_S);
     }
     const struct reload_outcome *outcome = (const struct reload_outcome *)(const void *)message;
-    if (outcome->ok) {
+    const bool ok = outcome->ok;
+    if (ok) {
         log_set_level(fresh->log_level);
         const struct capture_settings captures = capture_settings_of(fresh);
         capturer_configure(daemon->capturer, &captures);
@@ -411,33 +415,35 @@ static void reload_engine(struct daemon *daemon, struct config *fresh)
     } else {
         log_error(log_msg("reload failed; the old rules stay in force"),
                   log_str("problem", outcome->problem));
+        (void)error_set(err, ERROR_USAGE, "%s", outcome->problem);
         config_free(fresh);
     }
     free(message);
+    return ok;
 }
 
-static void log_not_told(bool told, const struct error *err)
-{
-    if (!told)
-        log_warn(log_msg("the service manager was not told"), log_str("error", err->message));
-}
-
-/* SIGHUP: a config or rules with problems change nothing.  What only a restart can change
- * (listeners, targets, interval) keeps its present value until then. */
-static void reload_daemon(struct daemon *daemon)
+/* SIGHUP: a config or rules with problems change nothing, and [err] has the first of them.  What only a
+ * restart can change (listeners, targets, interval) keeps its present value until then. */
+static bool reload_daemon(struct daemon *daemon, struct error *err)
 {
     struct buffer problems;
-    struct error err;
-    if (!server_reload_auth(daemon->server, &err))
+    const bool tokens = server_reload_auth(daemon->server, err);
+    if (!tokens)
         log_error(log_msg("reload failed; the tokens of before are in force"),
-                  log_str("problem", err.message));
+                  log_str("problem", err->message));
     buffer_init(&problems, PROBLEMS_MAX_BYTES);
     struct config *fresh = load_config(daemon->flags, &problems);
-    if (fresh == NULL)
+    bool loaded = false;
+    if (fresh == NULL) {
+        const char *text = buffer_text(&problems);
         log_each_line("reload failed; the old config stays in force", &problems);
-    else
-        reload_engine(daemon, fresh);
+        (void)error_set(err, ERROR_USAGE, "%.*s", text == NULL ? 0 : (int)strcspn(text, "\n"),
+                        text == NULL ? "" : text);
+    } else {
+        loaded = reload_engine(daemon, fresh, err);
+    }
     buffer_release(&problems);
+    return loaded && tokens;
 }
 
 static void capture_now(struct daemon *daemon)
@@ -466,11 +472,51 @@ static void begin_grace(const struct daemon *daemon)
         pthread_detach(thread);
 }
 
+/* ---- the service manager ---- */
+
+static uint64_t sampler_is_overdue_ns(const void *sampler, uint64_t now_ns)
+{
+    return sampler_overdue_ns(sampler, now_ns);
+}
+
+static bool start_watchdog(struct daemon *daemon, struct error *err)
+{
+    struct watchdog_settings settings = {.socket_path = getenv("NOTIFY_SOCKET"),
+                                         .overdue_ns = sampler_is_overdue_ns,
+                                         .context = daemon->sampler};
+    if (!service_notify_watchdog_period(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), getpid(),
+                                        &settings.period_ns, err))
+        return false;
+    if (settings.period_ns == 0 || settings.socket_path == NULL)
+        return true;
+    daemon->watchdog = watchdog_start(&settings, err);
+    return daemon->watchdog != NULL;
+}
+
+static void log_not_told(bool told, const struct error *err)
+{
+    if (!told)
+        log_warn(log_msg("the service manager was not told"), log_str("error", err->message));
+}
+
+static void reload_and_tell(struct daemon *daemon, const char *manager)
+{
+    struct error err;
+    log_info(log_msg("SIGHUP: reloading"));
+    bool told = service_notify_reloading(manager, clock_monotonic_ns(), &err);
+    log_not_told(told, &err);
+    char status[ERROR_MESSAGE_MAX_BYTES + 64] = "reloaded";
+    if (!reload_daemon(daemon, &err))
+        (void)snprintf(status, sizeof(status), "reload failed, what was before is in force: %s", err.message);
+    told = service_notify_ready(manager, status, &err);
+    log_not_told(told, &err);
+}
+
 static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
 {
     const char *manager = getenv("NOTIFY_SOCKET");
     struct error err;
-    bool told = service_notify_ready(manager, &err);
+    bool told = service_notify_ready(manager, "watching", &err);
     log_not_told(told, &err);
     for (;;) {
         int signal_number = 0;
@@ -478,12 +524,7 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
             continue;
         switch (signal_number) {
         case SIGHUP:
-            log_info(log_msg("SIGHUP: reloading"));
-            told = service_notify_reloading(manager, clock_monotonic_ns(), &err);
-            log_not_told(told, &err);
-            reload_daemon(daemon);
-            told = service_notify_ready(manager, &err);
-            log_not_told(told, &err);
+            reload_and_tell(daemon, manager);
             break;
         case SIGUSR1:
             capture_now(daemon);
@@ -534,7 +575,7 @@ static int run_daemon(const struct flags *flags)
 
     raise_descriptor_limit();
     struct error err = {.code = ERROR_NONE};
-    const bool started = start_daemon(&daemon, &problems, &err);
+    const bool started = start_daemon(&daemon, &problems, &err) && start_watchdog(&daemon, &err);
     if (started) {
         const struct rules_report *rules = board_rules(daemon.board);
         log_info(log_msg("goprofd ready"), log_str("version", GOPROFD_VERSION),

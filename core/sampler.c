@@ -14,6 +14,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/base/clock.h"
 #include "core/base/config.h"
@@ -50,6 +51,7 @@ struct sampler {
     uint64_t dense_at_ns; /* when those short of memory are read again; UINT64_MAX: no one is */
     uint64_t known_targets; /* what targets_mark() said at the last beat */
     unsigned trim_in_beats; /* 0: not planned */
+    _Atomic uint64_t awake_at_ns; /* it got on then, or sleeps until then; read by the watchdog */
     pthread_t thread;
     bool started;
 };
@@ -158,6 +160,26 @@ void sampler_set_retention_window(struct sampler *sampler, uint64_t window_ns)
     atomic_store_explicit(&sampler->context.retention_window_ns, window_ns, memory_order_relaxed);
 }
 
+/* ---- getting on ---- */
+
+static void get_on(struct sampler *sampler, uint64_t awake_at_ns)
+{
+    atomic_store_explicit(&sampler->awake_at_ns, awake_at_ns, memory_order_relaxed);
+}
+
+uint64_t sampler_overdue_ns(const struct sampler *sampler, uint64_t now_ns)
+{
+    const uint64_t awake_at_ns = atomic_load_explicit(&sampler->awake_at_ns, memory_order_relaxed);
+    return now_ns > awake_at_ns ? now_ns - awake_at_ns : 0;
+}
+
+static void read_target(struct sampler *sampler, struct target *target)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+    get_on(sampler, now_ns);
+    target_read(target, now_ns);
+}
+
 static void tell_subscriber(const struct sampler *sampler)
 {
     if (sampler->subscriber == NULL)
@@ -226,7 +248,7 @@ static void read_those_short_of_memory(struct sampler *sampler)
     for (size_t i = 0; i < target_set_count(sampler->targets); i++) {
         struct target *target = target_set_at(sampler->targets, i);
         if (target_is_short_of_memory(target))
-            target_read(target, clock_monotonic_ns());
+            read_target(sampler, target);
     }
     plan_dense_read(sampler);
 }
@@ -259,10 +281,13 @@ static void give_memory_back(struct sampler *sampler, size_t view_count)
 
 static void run_beat(struct sampler *sampler)
 {
+    const uint64_t now_ns = clock_monotonic_ns();
+    get_on(sampler, now_ns);
     cgroup_table_next_beat(&sampler->usage.cgroups);
-    target_set_refresh(sampler->targets, clock_monotonic_ns());
+    target_set_refresh(sampler->targets, now_ns);
     for (size_t i = 0; i < target_set_count(sampler->targets); i++)
-        target_read(target_set_at(sampler->targets, i), clock_monotonic_ns());
+        read_target(sampler, target_set_at(sampler->targets, i));
+    get_on(sampler, clock_monotonic_ns());
     offer_losses(sampler);
     const size_t view_count = publish(sampler);
     tell_subscriber(sampler);
@@ -354,6 +379,7 @@ static void wait_until(struct sampler *sampler, uint64_t due_ns)
         const uint64_t pause_ns = work_on_jobs(sampler, now_ns, wake_ns) ? 0 : wake_ns - now_ns;
         const struct timespec pause = {.tv_sec = (time_t)(pause_ns / CLOCK_NS_PER_S),
                                        .tv_nsec = (long)(pause_ns % CLOCK_NS_PER_S)};
+        get_on(sampler, now_ns + pause_ns);
         const size_t count = collect_waits(sampler);
         const int ready = ppoll(sampler->waits, count, &pause, NULL);
         if (ready == -1 && errno != EINTR) {
@@ -410,6 +436,7 @@ bool sampler_start(struct sampler *sampler, struct error *err)
 {
     if (sampler->scraper != NULL && !scraper_start(sampler->scraper, err))
         return false;
+    get_on(sampler, clock_monotonic_ns());
     const int failed = pthread_create(&sampler->thread, NULL, sampler_main, sampler);
     if (failed != 0)
         return error_set(err, ERROR_SYSTEM, "start the sampler thread: %s",
@@ -427,6 +454,7 @@ void sampler_stop(struct sampler *sampler)
         return;
     mailbox_close(sampler->control);
     pthread_join(sampler->thread, NULL);
+    get_on(sampler, UINT64_MAX);
     sampler->started = false;
 }
 

@@ -32,6 +32,9 @@ void sampler_use_tracker(struct sampler *sampler, struct tracker *tracker);
 void sampler_use_tagger(struct sampler *sampler, const struct site_tagger *tagger);
 /* Any thread: the horizon of the retention estimates, from the next beat on. */
 void sampler_set_retention_window(struct sampler *sampler, uint64_t window_ns);
+/* Any thread: for how long the sampler should have got on by [now_ns] and has not; 0: it does, or sleeps until a
+ * time that is to come, or was stopped.  Each read of a target counts as getting on, and so may take its time. */
+uint64_t sampler_overdue_ns(const struct sampler *sampler, uint64_t now_ns);
 bool sampler_start(struct sampler *sampler, struct error *err) GOPROFD_MUST_CHECK;
 void sampler_stop(struct sampler *sampler); /* joins */
 void sampler_free(struct sampler *sampler);
