@@ -11,7 +11,8 @@
  *
  * The lock is read before the canary: free lock, then canary still there, means that no flush
  * had begun when the lock was read, hence none during the pass.  By the same argument a canary
- * that survives until the next read proves that nothing published has changed since. */
+ * that survives until the next read proves that nothing published has changed since.  So does C alone
+ * where all was swept before a pass that met no canary: there is nothing left to flush. */
 #include "core/goproc/buckets.h"
 
 #include <stdlib.h>
@@ -73,6 +74,7 @@ struct buckets {
     enum sum_mode last_mode;
     size_t last_canary;
     uint32_t last_forced_gcs;
+    bool last_swept; /* before the pass began */
     bool settled; /* last_* are those of an accepted, complete reading */
 };
 
@@ -432,11 +434,24 @@ static bool build(struct buckets *buckets, const struct moment *moment, uint64_t
 
 static bool is_unchanged(const struct buckets *buckets, const struct moment *moment)
 {
-    return buckets->settled && buckets->last->rate == moment->rate &&
-           buckets->last_cycle == moment->cycle_word >> 1 &&
-           buckets->last_mode == SUM_PUBLISHED && buckets->last_canary != SIZE_MAX &&
-           lock_is_free(buckets, moment) &&
+    if (!buckets->settled || buckets->last->rate != moment->rate ||
+        buckets->last_cycle != moment->cycle_word >> 1 || buckets->last_mode != SUM_PUBLISHED)
+        return false;
+    if (buckets->last_canary == SIZE_MAX)
+        return buckets->last_swept;
+    return lock_is_free(buckets, moment) &&
            is_canary(buckets, moment->canary, moment->cycle_word >> 1);
+}
+
+/* What the next read compares with. */
+static void note_moment(struct buckets *buckets, const struct moment *moment,
+                        const struct pass *pass)
+{
+    buckets->last_cycle = moment->cycle_word >> 1;
+    buckets->last_mode = pass->mode;
+    buckets->last_canary = pass->canary;
+    buckets->last_forced_gcs = moment->forced_gcs;
+    buckets->last_swept = moment->sweep_state == SWEEP_DONE;
 }
 
 /* The same numbers, read anew: the old profile says the same. */
@@ -465,9 +480,7 @@ static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t t
             !read_values(buckets, moment, &pass, retries, &given_up, err))
             return false;
         if (!given_up && walk == BUCKET_WALK_DONE && says_the_same(buckets, moment, &pass)) {
-            buckets->last_canary = pass.canary;
-            buckets->last_mode = pass.mode;
-            buckets->last_forced_gcs = moment->forced_gcs;
+            note_moment(buckets, moment, &pass);
             return true;
         }
     } else if (buckets->settled && buckets->last->rate == 0)
@@ -482,10 +495,7 @@ static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t t
         return false;
     profile_unref(buckets->last);
     buckets->last = fresh;
-    buckets->last_cycle = moment->cycle_word >> 1;
-    buckets->last_mode = pass.mode;
-    buckets->last_canary = pass.canary;
-    buckets->last_forced_gcs = moment->forced_gcs;
+    note_moment(buckets, moment, &pass);
     buckets->settled = !given_up && walk != BUCKET_WALK_PAUSED;
     return true;
 }

@@ -316,6 +316,41 @@ Test(buckets, hand_out_the_same_profile_in_one_read_while_a_canary_lives)
     close_target();
 }
 
+/* An idle program: nothing was allocated since its last GC but one, all is swept. */
+Test(buckets, hand_out_the_same_profile_in_one_read_when_nothing_is_left_to_flush)
+{
+    open_target("go1.26.8", &BUCKETS_LIMITS_DEFAULT);
+    size_t bucket = add_bucket(64);
+    set_cycle(3, true);
+    set_counts(bucket, ACTIVE, 3, 0);
+    target.variables[VARIABLE_SWEEP] = 1; /* one sweeper at work: it may free something */
+    const struct profile *first = read_profile(0);
+    set_counts(bucket, FUTURE_1, 0, 1);
+    flush_one(&target, bucket, 1);
+    const struct profile *second = read_profile(0);
+    check_entry(second, 0, 3, 1);
+
+    target.variables[VARIABLE_SWEEP] = UINT64_C(1) << 31;
+    const struct profile *third = read_profile(0);
+    cr_assert_eq(second, third);
+    uint64_t reads = target.reads;
+    set_counts(bucket, FUTURE_2, 9, 0); /* allocations that are not published */
+    const struct profile *fourth = read_profile(0);
+    cr_assert_eq(third, fourth);
+    cr_assert_eq(target.reads, reads + 1);
+
+    set_cycle(4, true); /* the next GC */
+    set_counts(bucket, ACTIVE, 4, 1);
+    const struct profile *fifth = read_profile(0);
+    check_entry(fifth, 0, 4, 1);
+    profile_unref(first);
+    profile_unref(second);
+    profile_unref(third);
+    profile_unref(fourth);
+    profile_unref(fifth);
+    close_target();
+}
+
 Test(buckets, hand_out_the_same_profile_when_a_new_reading_says_the_same)
 {
     open_target("go1.26.8", &BUCKETS_LIMITS_DEFAULT);
@@ -497,9 +532,10 @@ Test(buckets, read_again_when_a_flush_came_in_between_though_all_was_swept)
     open_target("go1.26.8", &few_retries);
     size_t old = add_bucket(64), young = add_bucket(64);
     target.variables[VARIABLE_SWEEP] = UINT64_C(1) << 31;
-    set_cycle(7, true);
+    set_cycle(6, true);
     set_counts(old, ACTIVE, 1, 0);
     profile_unref(read_profile(3));
+    set_cycle(7, true);
     set_counts(old, FUTURE_2, 10, 0);
     set_counts(young, FUTURE_2, 10, 0);
     target.before_read = explicit_flush_in_between;
