@@ -572,6 +572,7 @@ static int run_daemon(const struct flags *flags)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files (ulimit -f) is a full disk, not an end */
 
     raise_descriptor_limit();
     struct error err = {.code = ERROR_NONE};

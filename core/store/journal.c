@@ -191,6 +191,24 @@ static void fail(struct journal *journal, const struct error *err, uint64_t now_
     forget_plain(journal);
 }
 
+/* How many of the oldest are too old: up to the first that is young.  One that a clock ahead of ours has stamped says
+ * nothing, and goes with those after it. */
+static size_t count_old(const struct journal *journal, const struct journal_file *files, size_t file_count,
+                        uint64_t now_realtime_ns)
+{
+    size_t old = 0;
+    if (journal->settings.max_age_ns == 0)
+        return 0;
+    for (size_t i = 0; i < file_count; i++) {
+        if (files[i].changed_realtime_ns > now_realtime_ns)
+            continue;
+        if (now_realtime_ns - files[i].changed_realtime_ns <= journal->settings.max_age_ns)
+            break;
+        old = i + 1;
+    }
+    return old;
+}
+
 /* Deletes the oldest segments until those that stay, with one more, keep within the bounds. */
 static void trim(struct journal *journal, uint64_t now_realtime_ns)
 {
@@ -202,12 +220,9 @@ static void trim(struct journal *journal, uint64_t now_realtime_ns)
         return;
     for (size_t i = 0; i < file_count; i++)
         bytes += files[i].bytes;
+    const size_t old_count = count_old(journal, files, file_count, now_realtime_ns);
     for (size_t i = 0; i < file_count; i++) {
-        const uint64_t age_ns = now_realtime_ns > files[i].changed_realtime_ns
-                                    ? now_realtime_ns - files[i].changed_realtime_ns
-                                    : 0;
-        const bool old = journal->settings.max_age_ns > 0 && age_ns > journal->settings.max_age_ns;
-        if (!old && bytes + journal->settings.segment_bytes <= journal->settings.max_bytes)
+        if (i >= old_count && bytes + journal->settings.segment_bytes <= journal->settings.max_bytes)
             break;
         char path[SEGMENT_PATH_MAX_BYTES];
         char name[JOURNAL_NAME_BYTES];

@@ -1,7 +1,8 @@
 /* journal_load.c - the history of earlier runs, put on the board before the first beat.
  *
  * Times of the monotonic clock belong to one boot of the machine.  Snapshots of another boot get those that they would
- * have in this one, by the system's clock; such as lie before this boot have none and stay on disk. */
+ * have in this one, by the system's clock; such as lie before this boot have none and stay on disk, and so do those
+ * stamped by a clock that was ahead of ours, or that would come before what is there already. */
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/store/board.h"
@@ -23,7 +24,24 @@ struct load {
     uint64_t now_realtime_ns;
     uint64_t loaded;
     uint64_t before_boot;
+    uint64_t misdated;
 };
+
+/* The time of this boot's monotonic clock at which [snapshot] was taken; 0: there is none. */
+static uint64_t place(struct load *load, const struct snapshot *snapshot, bool same_boot)
+{
+    if (same_boot)
+        return snapshot->monotonic_ns;
+    if (snapshot->realtime_ns > load->now_realtime_ns) {
+        load->misdated++;
+        return 0;
+    }
+    const uint64_t age_ns = load->now_realtime_ns - snapshot->realtime_ns;
+    if (age_ns < load->now_monotonic_ns)
+        return load->now_monotonic_ns - age_ns;
+    load->before_boot++;
+    return 0;
+}
 
 static void load_row(struct load *load, const struct history_row *row)
 {
@@ -32,9 +50,6 @@ static void load_row(struct load *load, const struct history_row *row)
     const bool same_boot = journal->boot_id[0] != '\0' &&
                            strcmp(journal_reader_boot_id(journal->loaded), journal->boot_id) == 0 &&
                            snapshot->monotonic_ns <= load->now_monotonic_ns;
-    const uint64_t age_ns = load->now_realtime_ns > snapshot->realtime_ns
-                                ? load->now_realtime_ns - snapshot->realtime_ns
-                                : 0;
     struct journal_target *target = journal_target(journal, row->info->facts.id);
     if (target == NULL)
         return;
@@ -42,12 +57,13 @@ static void load_row(struct load *load, const struct history_row *row)
     if (snapshot->sequence > target->packed_sequence)
         target->packed_sequence = target->flushed_sequence = snapshot->sequence;
     const struct snapshot *kept = NULL;
-    if (same_boot)
-        kept = snapshot_ref(snapshot);
-    else if (age_ns < load->now_monotonic_ns)
-        kept = snapshot_at(snapshot, load->now_monotonic_ns - age_ns);
-    else
-        load->before_boot++;
+    const uint64_t monotonic_ns = place(load, snapshot, same_boot);
+    if (monotonic_ns > target->placed_ns) {
+        kept = same_boot ? snapshot_ref(snapshot) : snapshot_at(snapshot, monotonic_ns);
+        target->placed_ns = monotonic_ns;
+    } else if (monotonic_ns != 0) {
+        load->misdated++; /* a clock was set back: a history does not run backwards */
+    }
     load->loaded += kept != NULL;
     board_restore(journal->board, row->info, snapshot, kept, same_boot);
 }
@@ -79,5 +95,6 @@ void journal_load(struct journal *journal)
                               memory_order_relaxed);
     log_info(log_msg("history loaded"), log_str("dir", journal->dir),
              log_u64("snapshots", load.loaded), log_u64("before_boot", load.before_boot),
+             log_u64("misdated", load.misdated),
              log_u64("problems", problems));
 }

@@ -21,6 +21,7 @@ struct journal_target {
     char *id;
     uint64_t packed_sequence;  /* of the newest snapshot that was packed */
     uint64_t flushed_sequence; /* of the newest that is on disk */
+    uint64_t placed_ns;        /* while loading: monotonic time of the newest that was put on the board */
 };
 
 struct journal {

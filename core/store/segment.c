@@ -27,6 +27,7 @@ static uint32_t get_u32(const unsigned char *in)
 
 struct segment_writer {
     int fd;
+    char *path; /* NULL: nothing was made there */
     bool broken;
     uint64_t bytes; /* of whole frames */
     z_stream deflater;
@@ -63,14 +64,19 @@ struct segment_writer *segment_create(const char *path, struct error *err)
         return NULL;
     }
     writer->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (writer->fd == -1)
+    if (writer->fd == -1) {
         (void)error_set(err, ERROR_SYSTEM, "create: %s", error_errno_text(errno));
-    if (writer->fd != -1 && write_all(writer->fd, SEGMENT_MAGIC, SEGMENT_MAGIC_BYTES, err)) {
+        segment_close(writer);
+        return NULL;
+    }
+    writer->path = strdup(path);
+    if (writer->path == NULL) {
+        (void)error_set(err, ERROR_NO_MEMORY, "no memory for a segment");
+        (void)unlink(path);
+    } else if (write_all(writer->fd, SEGMENT_MAGIC, SEGMENT_MAGIC_BYTES, err)) {
         writer->bytes = SEGMENT_MAGIC_BYTES;
         return writer;
     }
-    if (writer->fd != -1)
-        (void)unlink(path); /* without its first bytes it would be a stranger to its readers */
     segment_close(writer);
     return NULL;
 }
@@ -96,6 +102,15 @@ static bool deflate_frame(struct segment_writer *writer, const void *bytes, size
     return true;
 }
 
+/* Ends the segment before the frame that failed.  Returns false. */
+static bool cut_back(struct segment_writer *writer, struct error *err)
+{
+    writer->broken = true;
+    if (ftruncate(writer->fd, (off_t)writer->bytes) == -1)
+        return error_wrap(err, "left torn"); /* its sum will tell */
+    return false;
+}
+
 bool segment_append(struct segment_writer *writer, const void *bytes, size_t length,
                     struct error *err)
 {
@@ -107,17 +122,13 @@ bool segment_append(struct segment_writer *writer, const void *bytes, size_t len
     const size_t packed = writer->frame.length - SEGMENT_FRAME_HEAD_BYTES;
     put_u32(head, (uint32_t)packed);
     put_u32(head + 4, (uint32_t)crc32(0, head + SEGMENT_FRAME_HEAD_BYTES, (uInt)packed));
-    if (!write_all(writer->fd, writer->frame.data, writer->frame.length, err)) {
-        writer->broken = true;
-        if (ftruncate(writer->fd, (off_t)writer->bytes) == -1)
-            return error_wrap(err, "left torn"); /* its sum will tell */
-        return false;
+    if (!write_all(writer->fd, writer->frame.data, writer->frame.length, err))
+        return cut_back(writer, err);
+    if (fdatasync(writer->fd) == -1 && errno != EINVAL && errno != EROFS) {
+        (void)error_set(err, ERROR_SYSTEM, "fdatasync: %s", error_errno_text(errno));
+        return cut_back(writer, err); /* where space is found out late: what may be half there is written again */
     }
     writer->bytes += writer->frame.length;
-    if (fdatasync(writer->fd) == -1 && errno != EINVAL && errno != EROFS) {
-        writer->broken = true;
-        return error_set(err, ERROR_SYSTEM, "fdatasync: %s", error_errno_text(errno));
-    }
     return true;
 }
 
@@ -130,6 +141,10 @@ void segment_close(struct segment_writer *writer)
 {
     if (writer == NULL)
         return;
+    /* A disk that is full for a day would be tried, and littered, thousands of times. */
+    if (writer->path != NULL && writer->bytes <= SEGMENT_MAGIC_BYTES)
+        (void)unlink(writer->path);
+    free(writer->path);
     (void)deflateEnd(&writer->deflater);
     if (writer->fd != -1)
         close(writer->fd);

@@ -35,7 +35,8 @@ struct segment_writer *segment_create(const char *path, struct error *err);
 bool segment_append(struct segment_writer *writer, const void *bytes, size_t length,
                     struct error *err) GOPROFD_MUST_CHECK;
 uint64_t segment_bytes(const struct segment_writer *writer);
-void segment_close(struct segment_writer *writer); /* NULL is allowed */
+/* NULL is allowed.  A segment without a frame is deleted. */
+void segment_close(struct segment_writer *writer);
 
 /* NULL with the reason; ERROR_CORRUPT if it is not a segment. */
 struct segment_reader *segment_open(const char *path, struct error *err);

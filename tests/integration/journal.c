@@ -39,28 +39,6 @@ static json_int_t sequence_at(const json_t *rows, size_t index)
     return json_integer_value(json_object_get(json_array_get(rows, index), "sequence"));
 }
 
-/* The counter [name] of goprofd's own /metrics, once it is above [least]. */
-static double wait_for_metric(const struct daemon *daemon, const char *name, double above)
-{
-    char *url = NULL;
-    cr_assert(asprintf(&url, "http://127.0.0.1:%u/metrics", (unsigned)daemon->port) > 0);
-    double value = -1;
-    for (unsigned waited = 0; value <= above && waited < PATIENCE_MS; waited += 20) {
-        struct http_reply reply = http_request(url, NULL);
-        char needle[128];
-        (void)snprintf(needle, sizeof(needle), "\n%s ", name);
-        const char *line = reply.body != NULL ? strstr(reply.body, needle) : NULL;
-        if (line != NULL)
-            value = strtod(line + strlen(needle), NULL);
-        http_reply_release(&reply);
-        if (value <= above)
-            sleep_ms(20);
-    }
-    free(url);
-    cr_assert_gt(value, above, "%s is %g", name, value);
-    return value;
-}
-
 /* Kills it and lets go of what the test knows of it, but for its folder. */
 static char *kill_it(struct daemon *daemon)
 {
@@ -85,7 +63,7 @@ Test(journal, keeps_the_history_over_fifty_kills_at_any_moment)
     for (unsigned i = 0; i < KILLS; i++) {
         struct daemon daemon = daemon_start(folder, config);
         if (i % 10 == 9) {
-            (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
+            (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
             json_t *answer = history(&daemon);
             const json_t *rows = answer;
             const size_t count = json_array_size(rows);
@@ -133,7 +111,7 @@ Test(journal, names_and_skips_what_is_torn_or_foreign_and_loads_the_rest)
     char *dir = path_join(scratch, "history");
     write_config(config, sizeof(config), &target, dir);
     struct daemon daemon = daemon_start(daemon_folder_new(), config);
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 20);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 20);
     char *folder = kill_it(&daemon);
     damage(dir);
     daemon = daemon_start(folder, config);
@@ -143,8 +121,8 @@ Test(journal, names_and_skips_what_is_torn_or_foreign_and_loads_the_rest)
     cr_assert_not_null(strstr(output, "segment-000000000778.gph: torn at byte"), "%s", output);
     cr_assert_null(strstr(output, "notes.txt"), "%s", output);
     free(output);
-    cr_assert_float_eq(wait_for_metric(&daemon, "goprofd_history_segments_bad_total", 0), 3, 0.1);
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
+    cr_assert_float_eq(daemon_wait_for_metric(&daemon, "goprofd_history_segments_bad_total", 0), 3, 0.1);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
     json_t *answer = history(&daemon);
     cr_assert_eq(sequence_at(answer, 0), 1, "what was whole is loaded");
     json_decref(answer);
@@ -163,12 +141,12 @@ Test(journal, goes_on_in_memory_while_the_folder_cannot_be_written_and_then_catc
     free(file_write(scratch, "history", "a file where the folder should be"));
     write_config(config, sizeof(config), &target, dir);
     struct daemon daemon = daemon_start(daemon_folder_new(), config);
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_errors_total", 0);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_errors_total", 0);
     json_t *answer = history(&daemon);
     cr_assert_gt(json_array_size(answer), 0);
     json_decref(answer);
     cr_assert_eq(unlink(dir), 0);
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 0);
     char *output = process_output(&daemon.process);
     const char *said = strstr(output, "history cannot be written to disk");
     cr_assert_not_null(said, "%s", output);
@@ -243,7 +221,7 @@ Test(journal, is_read_by_another_msgpack_with_the_numbers_that_the_api_serves)
     struct daemon daemon = daemon_start(daemon_folder_new(), config);
     http_touch(target.port, "/alloc");
     http_touch(target.port, "/gc?n=2");
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 30);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 30);
     json_t *answer = history(&daemon);
     char *exported = path_join(scratch, "export.msgpack");
     char *segment = path_join(dir, "segment-000000000000.gph");
@@ -303,11 +281,11 @@ Test(journal, an_export_goes_on_where_the_last_one_ended)
     char *exported = path_join(scratch, "export.msgpack");
     write_config(config, sizeof(config), &target, dir);
     struct daemon daemon = daemon_start(daemon_folder_new(), config);
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 10);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", 10);
     http_save(daemon.port, "/v1/export", exported);
     const size_t begun = decode(exported, first, ROWS_MAX, last, sizeof(last));
     cr_assert_gt(begun, 5);
-    (void)wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", (double)begun + 5);
+    (void)daemon_wait_for_metric(&daemon, "goprofd_history_disk_snapshots_total", (double)begun + 5);
     (void)snprintf(path, sizeof(path), "/v1/export?since=%s", last);
     http_save(daemon.port, path, exported);
     const size_t more = decode(exported, second, ROWS_MAX, last, sizeof(last));

@@ -98,6 +98,28 @@ json_t *daemon_wait_for(const struct daemon *daemon, const char *path,
     }
 }
 
+double daemon_wait_for_metric(const struct daemon *daemon, const char *name, double above)
+{
+    enum { PATIENCE_MS = 60000, METRIC_POLL_MS = 20 };
+    char *url = NULL;
+    cr_assert(asprintf(&url, "http://127.0.0.1:%u/metrics", (unsigned)daemon->port) > 0);
+    double value = -1;
+    for (unsigned waited_ms = 0; value <= above && waited_ms < PATIENCE_MS; waited_ms += METRIC_POLL_MS) {
+        struct http_reply reply = http_request(url, NULL);
+        char needle[128];
+        (void)snprintf(needle, sizeof(needle), "\n%s ", name);
+        const char *line = reply.body != NULL ? strstr(reply.body, needle) : NULL;
+        if (line != NULL)
+            value = strtod(line + strlen(needle), NULL);
+        http_reply_release(&reply);
+        if (value <= above)
+            sleep_ms(METRIC_POLL_MS);
+    }
+    free(url);
+    cr_assert_gt(value, above, "%s is %g", name, value);
+    return value;
+}
+
 struct snapshot_wish {
     json_int_t num_gc;
     json_int_t sequence;

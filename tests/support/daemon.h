@@ -31,6 +31,9 @@ json_t *daemon_wait_for(const struct daemon *daemon, const char *path,
                         bool (*is_so)(const json_t *answer, const void *context),
                         const void *context, unsigned timeout_ms);
 
+/* The value of [name] in goprofd's /metrics (without labels), once it is above [above]. */
+double daemon_wait_for_metric(const struct daemon *daemon, const char *name, double above);
+
 /* Waits until the newest snapshot of [target] has num_gc >= [num_gc] and was taken after the call. */
 json_t *daemon_wait_for_snapshot(const struct daemon *daemon, const char *target, json_int_t num_gc);
 

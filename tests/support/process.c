@@ -118,6 +118,23 @@ static void become(const char *const *argv, const char *log_path,
     _exit(CHILD_SETUP_FAILED);
 }
 
+/* [argv] behind what is to run it; in the child, which never frees it. */
+static const char *const *with_runner(const char *const *argv, const struct process_options *options)
+{
+    enum { WORDS_MAX = 64 };
+    size_t count = 0;
+    if (options == NULL || options->under == NULL)
+        return argv;
+    const char **words = calloc(WORDS_MAX + 1, sizeof(const char *));
+    for (size_t i = 0; words != NULL && options->under[i] != NULL && count < WORDS_MAX; i++)
+        words[count++] = options->under[i];
+    for (size_t i = 0; words != NULL && argv[i] != NULL && count < WORDS_MAX; i++)
+        words[count++] = argv[i];
+    if (words == NULL || count == WORDS_MAX)
+        _exit(CHILD_SETUP_FAILED);
+    return words;
+}
+
 struct process process_start(const char *const *argv, const char *log_path,
                              const struct process_options *options)
 {
@@ -126,7 +143,7 @@ struct process process_start(const char *const *argv, const char *log_path,
     process.pid = fork();
     cr_assert_neq(process.pid, -1, "fork failed");
     if (process.pid == 0)
-        become(argv, log_path, options);
+        become(with_runner(argv, options), log_path, options);
     return process;
 }
 

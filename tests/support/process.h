@@ -18,6 +18,7 @@ struct process_options {
     const char *const *environment; /* "NAME=VALUE" ..., NULL-ended, added to the test's own */
     uid_t user;                     /* 0: as the test itself */
     const char *folder;             /* working directory; NULL: the test's */
+    const char *const *under;       /* "unshare", "-m" ..., NULL-ended: what is run to run the program; NULL: nothing */
 };
 
 /* Starts [argv] (NULL-ended, found in PATH) with its output in [log_path]. */
