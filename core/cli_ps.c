@@ -76,8 +76,11 @@ static void print_row(const struct ps_row *row, pid_t pid, const struct go_found
         if (facts.exe != NULL && facts.exe[0] != '\0')
             command = base_name(found->through_loader ? found->image : facts.exe);
     }
-    printf("%-8d %-20.20s %-12s %9s %9s %10s  %s\n", (int)pid, command, go_version, rss, heap,
-           goroutines, verdict);
+    char line[sizeof(verdict) + 256];
+    (void)snprintf(line, sizeof(line), "%-8d %-20.20s %-12.40s %9s %9s %10s  %s", (int)pid, command,
+                   go_version, rss, heap, goroutines, verdict);
+    error_clean_text(line); /* names are the process's own choice */
+    puts(line);
     profile_unref(profile);
     snapshot_discard(snapshot);
     go_process_close(process);

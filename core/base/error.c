@@ -9,6 +9,24 @@ static void end_with_dots(char *message)
     memcpy(message + ERROR_MESSAGE_MAX_BYTES - sizeof(dots), dots, sizeof(dots));
 }
 
+/* A control character of the C1 set as UTF-8: terminals take some of them for commands. */
+static bool is_c1(const unsigned char *at)
+{
+    return at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
+}
+
+void error_clean_text(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (*at == '\n' || *at == '\t')
+            *at = ' ';
+        else if (*at < ' ' || *at == 0x7f)
+            *at = '?';
+        else if (is_c1(at))
+            at[0] = at[1] = '?';
+    }
+}
+
 bool error_set(struct error *err, enum error_code code, const char *fmt, ...)
 {
     if (err == NULL)
@@ -24,6 +42,7 @@ bool error_set(struct error *err, enum error_code code, const char *fmt, ...)
         err->message[0] = '\0';
     else if ((size_t)length >= sizeof(err->message))
         end_with_dots(err->message);
+    error_clean_text(err->message);
     return false;
 }
 
@@ -42,6 +61,7 @@ bool error_wrap(struct error *err, const char *fmt, ...)
         end_with_dots(err->message);
         return false;
     }
+    error_clean_text(err->message);
     const size_t room = sizeof(err->message) - (size_t)prefix;
     const int rest = snprintf(err->message + prefix, room, ": %s", inner.message);
     if (rest < 0 || (size_t)rest >= room)

@@ -33,11 +33,15 @@ struct error {
 };
 
 /* Fills [err] (which may be NULL: the caller does not care) and returns false, so that a
- * failing function can end with `return error_set(...)`. */
+ * failing function can end with `return error_set(...)`.  The message is one line that any terminal may
+ * show, whatever the target or the file that it quotes put into its names. */
 bool error_set(struct error *err, enum error_code code, const char *fmt, ...) GOPROFD_PRINTF(3, 4);
 
 /* Puts "context: " in front of the message already in [err].  Returns false. */
 bool error_wrap(struct error *err, const char *fmt, ...) GOPROFD_PRINTF(2, 3);
+
+/* Takes control characters out of [text], in place: a line break becomes a space, others become '?'. */
+void error_clean_text(char *text);
 
 /* The word for [code] that logs and the API use: "gone", "denied", ... */
 const char *error_code_name(enum error_code code);

@@ -58,6 +58,16 @@ Test(error, cuts_the_inner_message_when_context_leaves_no_room)
     cr_assert_str_eq(err.message + ERROR_MESSAGE_MAX_BYTES - 4, "...");
 }
 
+/* A process may be called anything; what it is called is shown on terminals and in logs. */
+Test(error, is_one_line_without_commands_for_the_terminal)
+{
+    struct error err = {0};
+    (void)error_set(&err, ERROR_GONE, "%s", "a\nb\tc \x1b[31m \xc2\x9b d\x7f \xc3\xa9");
+    cr_expect_str_eq(err.message, "a b c ?[31m ?? d? \xc3\xa9");
+    (void)error_wrap(&err, "%s", "x\ry");
+    cr_expect_str_eq(err.message, "x?y: a b c ?[31m ?? d? \xc3\xa9");
+}
+
 Test(error, may_be_unwanted)
 {
     cr_assert_not(error_set(NULL, ERROR_GONE, "x"));
