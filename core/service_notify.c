@@ -36,7 +36,7 @@ static bool address_of(const char *path, struct sockaddr_un *address, socklen_t 
 static bool tell(const char *path, const char *text, struct error *err)
 {
     struct sockaddr_un address;
-    socklen_t length;
+    socklen_t length = 0;
     const struct timeval timeout = {.tv_sec = SEND_TIMEOUT_S};
     if (path == NULL || path[0] == '\0')
         return true;
