@@ -47,6 +47,17 @@ struct target *target_new(const struct target_context *context, const char *id, 
     return target;
 }
 
+struct target_numbers target_numbers(const struct target *target)
+{
+    return (struct target_numbers){.sequence = target->sequence, .generation = target->generation};
+}
+
+void target_go_on(struct target *target, struct target_numbers numbers)
+{
+    target->sequence = numbers.sequence;
+    target->generation = numbers.generation;
+}
+
 void target_free(struct target *target)
 {
     if (target == NULL)

@@ -49,6 +49,14 @@ struct target *target_new(const struct target_context *context, const char *id, 
                           bool configured); /* NULL without memory */
 void target_free(struct target *target);    /* NULL is allowed */
 
+/* Goes on with the numbers of a target of that id that was forgotten: no number is given twice. */
+struct target_numbers {
+    uint64_t sequence;
+    uint64_t generation;
+};
+struct target_numbers target_numbers(const struct target *target);
+void target_go_on(struct target *target, struct target_numbers numbers);
+
 const char *target_id(const struct target *target);
 const char *target_name(const struct target *target);
 bool target_is_configured(const struct target *target); /* named in the config: never forgotten */

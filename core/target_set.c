@@ -17,10 +17,16 @@
 enum {
     TARGET_ID_MAX_BYTES = 128,
     TARGET_GONE_MAX = 64, /* discovered targets whose process exited, kept for their history */
+    FORGOTTEN_MAX = 256,  /* ids whose numbers are remembered longer than that */
 };
 
 /* Looks for Go inside of other programs go on until this age of theirs. */
 #define LATE_LIBRARY_NS (120 * CLOCK_NS_PER_S)
+
+struct forgotten {
+    char *id; /* NULL: none yet */
+    struct target_numbers numbers;
+};
 
 struct target_set {
     const struct config *config;
@@ -32,6 +38,8 @@ struct target_set {
     bool full_logged;
     size_t count;
     struct target *targets[TARGET_SET_MAX];
+    size_t next_forgotten;
+    struct forgotten forgotten[FORGOTTEN_MAX];
 };
 
 static const char *base_name(const char *path)
@@ -71,6 +79,33 @@ static struct target *find_id(struct target_set *set, const char *id)
     return NULL;
 }
 
+/* ---- those that are no targets any more ---- */
+
+static struct forgotten *find_forgotten(struct target_set *set, const char *id)
+{
+    for (size_t i = 0; i < FORGOTTEN_MAX && set->forgotten[i].id != NULL; i++) {
+        if (strcmp(set->forgotten[i].id, id) == 0)
+            return &set->forgotten[i];
+    }
+    return NULL;
+}
+
+/* Without memory, or after so many others, it will begin at 1 again. */
+static void note_forgotten(struct target_set *set, const struct target *target)
+{
+    struct forgotten *entry = find_forgotten(set, target_id(target));
+    if (entry == NULL) {
+        char *id = strdup(target_id(target));
+        if (id == NULL)
+            return;
+        entry = &set->forgotten[set->next_forgotten];
+        set->next_forgotten = (set->next_forgotten + 1) % FORGOTTEN_MAX;
+        free(entry->id);
+        entry->id = id;
+    }
+    entry->numbers = target_numbers(target);
+}
+
 static bool is_watched(const struct target_set *set, pid_t pid)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -91,8 +126,12 @@ static struct target *add_target(struct target_set *set, const char *id, const c
         return NULL;
     }
     struct target *target = target_new(set->context, id, name, configured);
-    if (target != NULL)
-        set->targets[set->count++] = target;
+    if (target == NULL)
+        return NULL;
+    set->targets[set->count++] = target;
+    struct forgotten *before = find_forgotten(set, id);
+    if (before != NULL)
+        target_go_on(target, before->numbers);
     return target;
 }
 
@@ -272,6 +311,7 @@ static void remove_at(struct target_set *set, size_t index)
 {
     if (target_is_pushed(set->targets[index]))
         tracker_forget(set->context->tracker, target_id(set->targets[index]));
+    note_forgotten(set, set->targets[index]);
     target_free(set->targets[index]);
     set->count--;
     memmove(&set->targets[index], &set->targets[index + 1],
@@ -401,6 +441,8 @@ void target_set_free(struct target_set *set)
         return;
     for (size_t i = 0; i < set->count; i++)
         target_free(set->targets[i]);
+    for (size_t i = 0; i < FORGOTTEN_MAX; i++)
+        free(set->forgotten[i].id);
     discover_free(set->discover);
     go_finder_free(set->finder);
     free(set);
