@@ -313,11 +313,12 @@ static void judge_target(struct judge *judge, const struct target_view *view,
     if (!fresh)
         return;
     watched->closed = false;
+    note_generation(watched, view->snapshot);
     const struct observation seen = {.info = view->info,
                                      .snapshot = view->snapshot,
                                      .profile = view->profile,
-                                     .history = watched->history};
-    note_generation(watched, view->snapshot);
+                                     .history = watched->history,
+                                     .first_seen_ns = watched->first_seen_ns};
     if (judge->wiring.rest_when_idle && judge_may_rest(judge, watched, &seen))
         return;
     judge_rules(judge, watched, &seen, failing_left_ns, now_ns);

@@ -232,9 +232,18 @@ void snapshot_view_note(lua_State *L, const struct trace_read *read)
     trace_note(view->trace, read);
 }
 
+/* What the warm-up goes by: where nobody tells the start, the first snapshot stands for it (judge_pair.c). */
+static double warming_age_s(const struct observation *seen)
+{
+    const uint64_t now_ns = seen->snapshot->realtime_ns;
+    if (seen->info->facts.start_realtime_ns != 0 || seen->first_seen_ns == 0 || now_ns < seen->first_seen_ns)
+        return snapshot_view_age_s(seen);
+    return seconds_of(now_ns - seen->first_seen_ns);
+}
+
 double snapshot_view_window_s(const struct snapshot_view *view, double seconds)
 {
-    const double age_s = snapshot_view_age_s(view->seen);
+    const double age_s = warming_age_s(view->seen);
     if (!(view->warmup_s > 0) || isnan(age_s) || age_s - view->warmup_s >= seconds)
         return seconds;
     return age_s > view->warmup_s ? age_s - view->warmup_s : 0;

@@ -25,6 +25,7 @@ struct observation {
     const struct snapshot *snapshot;
     const struct profile *profile; /* or NULL */
     struct history *history;
+    uint64_t first_seen_ns; /* realtime of the first snapshot of this process; 0: not known */
 };
 
 /* Where the functions of one state find the current observation; lives as long as the state. */

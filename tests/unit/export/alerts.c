@@ -162,6 +162,46 @@ Test(notify_message, for_a_webhook_is_alertmanagers_own_format)
     buffer_release(&out);
 }
 
+/* Whoever gets them puts them together by target and group: one message tells of all that changed. */
+Test(notify_message, for_a_webhook_tells_of_alerts_of_one_group_together_and_says_what_they_share)
+{
+    const struct key_value pool[] = {{"pool", "a"}, {"team", "checkout"}};
+    const struct key_value other[] = {{"pool", "b"}, {"team", "checkout"}};
+    struct finding items_of[3];
+    struct notify_item items[3];
+    struct buffer out;
+    for (size_t i = 0; i < 3; i++) {
+        items_of[i] = alert(i == 0 ? "shop/near_limit" : i == 1 ? "shop/oom_soon" : "shop/heap", FINDING_FIRING,
+                            SEVERITY_CRITICAL);
+        items_of[i].group = "memory_limit";
+        items_of[i].labels = i == 1 ? other : pool;
+        items_of[i].label_count = 2;
+        items[i] = (struct notify_item){.finding = &items_of[i]};
+    }
+    buffer_init(&out, 1 << 20);
+    notify_message_webhook(&out, items, 3, &origin, "pager");
+    const char *text = buffer_text(&out);
+    cr_assert_not_null(strstr(text, "\"commonLabels\":{\"alertname\":\"retention\",\"severity\":\"critical\","
+                                    "\"target\":\"shop\",\"instance\":\"host\",\"job\":\"goprofd\","
+                                    "\"group\":\"memory_limit\",\"team\":\"checkout\"}"),
+                       "%s", text);
+    size_t told = 0;
+    for (const char *at = text; (at = strstr(at, "\"status\":\"firing\",\"labels\"")) != NULL; at++)
+        told++;
+    cr_assert_eq(told, 3);
+
+    /* One of another group: what is shared shrinks to what is true of all. */
+    items_of[2].group = "leak";
+    items_of[2].target = "till";
+    buffer_clear(&out);
+    notify_message_webhook(&out, items, 3, &origin, "pager");
+    text = buffer_text(&out);
+    cr_assert_not_null(strstr(text, "\"commonLabels\":{\"alertname\":\"retention\",\"severity\":\"critical\","
+                                    "\"instance\":\"host\",\"job\":\"goprofd\",\"team\":\"checkout\"}"),
+                       "%s", text);
+    buffer_release(&out);
+}
+
 Test(notify_message, has_one_fingerprint_for_one_finding)
 {
     char a[NOTIFY_FINGERPRINT_BYTES];

@@ -269,3 +269,167 @@ Test(lifecycle, a_rule_may_want_a_capture_of_each_alert_or_of_none)
     cr_expect_eq(stage.captures_wanted, 0);
     stage_close(&stage);
 }
+
+/* A rule with a cooldown, restored by another goprofd at beat [beat]. */
+static struct stage_target *restart(struct stage *before, struct stage *after, const char *rule, uint64_t beat)
+{
+    struct buffer out;
+    struct error err;
+    const char *text = written(before, &out);
+    struct stage_target *target = open_stage(after, rule);
+    cr_assert(judge_restore_alerts(after->judge, text, strlen(text), STAGE_START_NS + beat * 1000000000, &err), "%s",
+              err.message);
+    after->beat = beat;
+    buffer_release(&out);
+    return target;
+}
+
+Test(lifecycle, a_cooldown_goes_on_over_a_restart_of_goprofd)
+{
+    static const char rule[] = HIGH("cooldown = '1m', clear_for = '5s',");
+    struct stage before;
+    struct stage after;
+    struct stage_target *target = open_stage(&before, rule);
+    beats(&before, target, 200, 1);
+    beats(&before, target, 1, 6);
+    cr_assert_eq(state_of(&before), FINDING_RESOLVED); /* at beat 6 */
+    target = restart(&before, &after, rule, 20);
+    beats(&after, target, 200, 45);
+    cr_assert_eq(state_of(&after), FINDING_RESOLVED, "a minute after beat 6 is beat 66");
+    cr_assert_eq(after.capture_count, 0u);
+    beats(&after, target, 200, 2);
+    cr_assert_eq(state_of(&after), FINDING_FIRING);
+    cr_assert_eq(after.capture_count, 1u);
+    stage_close(&before);
+    stage_close(&after);
+}
+
+Test(lifecycle, a_cooldown_ends_while_goprofd_is_down_too)
+{
+    static const char rule[] = HIGH("cooldown = '1m', clear_for = '5s',");
+    struct stage before;
+    struct stage after;
+    struct stage_target *target = open_stage(&before, rule);
+    beats(&before, target, 200, 1);
+    beats(&before, target, 1, 6);
+    target = restart(&before, &after, rule, 100);
+    beats(&after, target, 200, 1);
+    cr_assert_eq(state_of(&after), FINDING_FIRING);
+    stage_close(&before);
+    stage_close(&after);
+}
+
+/* Kept for the longer of the two, or a restart would be the way around a cooldown. */
+Test(lifecycle, a_cooldown_longer_than_resolved_alerts_are_shown_survives_a_restart)
+{
+    static const char rule[] = HIGH("cooldown = '1h', clear_for = '5s',");
+    struct stage before;
+    struct stage after;
+    struct stage_target *target = open_stage(&before, rule);
+    beats(&before, target, 200, 1);
+    beats(&before, target, 1, 1800);
+    target = restart(&before, &after, rule, 1810);
+    beats(&after, target, 200, 1790);
+    cr_assert_neq(state_of(&after), FINDING_FIRING);
+    beats(&after, target, 200, 10);
+    cr_assert_eq(state_of(&after), FINDING_FIRING);
+    stage_close(&before);
+    stage_close(&after);
+}
+
+/* ---- a deploy ---- */
+
+/* Another build takes over under the same name: a new process, a moment old. */
+static void deploy(const struct stage *stage, struct stage_target *target, const char *build_id)
+{
+    target->generation++;
+    target->build_generation++;
+    target->build_id = build_id;
+    target->started_ns = stage->beat * UINT64_C(1000000000);
+}
+
+Test(lifecycle, after_a_deploy_the_warm_up_begins_anew)
+{
+    struct stage stage;
+    struct stage_target *target = open_stage(&stage, HIGH("warmup = '30s', clear_for = '5s',"));
+    beats(&stage, target, 1, 5);
+    deploy(&stage, target, "build-2");
+    beats(&stage, target, 200, 29);
+    cr_assert_null(stage_find(&stage, FINDING_ALERT, "high"), "caches fill");
+    beats(&stage, target, 200, 1);
+    cr_assert_eq(state_of(&stage), FINDING_FIRING, "and stay full");
+    stage_close(&stage);
+}
+
+Test(lifecycle, an_alert_of_the_build_before_clears_and_is_raised_again_only_after_the_warm_up)
+{
+    struct stage stage;
+    struct stage_target *target = open_stage(&stage, HIGH("warmup = '30s', clear_for = '5s',"));
+    beats(&stage, target, 200, 5);
+    cr_assert_eq(state_of(&stage), FINDING_FIRING);
+    deploy(&stage, target, "build-2");
+    beats(&stage, target, 200, 10);
+    cr_assert_eq(state_of(&stage), FINDING_RESOLVED);
+    beats(&stage, target, 200, 19);
+    cr_assert_eq(state_of(&stage), FINDING_RESOLVED);
+    beats(&stage, target, 200, 1);
+    cr_assert_eq(state_of(&stage), FINDING_FIRING);
+    cr_assert_eq(stage.capture_count, 2u);
+    stage_close(&stage);
+}
+
+/* A target that is scraped or pushes need not tell when it was started; that it was, its counts say. */
+Test(lifecycle, where_nobody_tells_the_start_a_deploy_is_seen_by_its_first_snapshot)
+{
+    struct stage stage;
+    struct stage_target *target = open_stage(&stage, HIGH("warmup = '30s',"));
+    target->age_s = -1;
+    beats(&stage, target, 1, 40);
+    beats(&stage, target, 200, 1);
+    cr_assert_eq(state_of(&stage), FINDING_FIRING, "its first warm-up is over");
+    beats(&stage, target, 1, 70);
+    target->generation++;
+    beats(&stage, target, 200, 30);
+    cr_assert_neq(state_of(&stage), FINDING_FIRING);
+    beats(&stage, target, 200, 1);
+    cr_assert_eq(state_of(&stage), FINDING_FIRING);
+    stage_close(&stage);
+}
+
+Test(lifecycle, where_nobody_tells_the_start_the_warm_up_is_no_history_either)
+{
+    struct stage stage;
+    struct stage_target *target =
+        open_stage(&stage, "return { name = 'ramp', warmup = '60s', evaluate = function(target)\n"
+                           "  local trend = target:trend('goroutines', '10m')\n"
+                           "  if trend and trend.first < 100 then alert { message = 'ramp' } end end }");
+    target->age_s = -1;
+    beats(&stage, target, 200, 70);
+    target->generation++;
+    for (int i = 1; i < 60; i++)
+        beats(&stage, target, i, 1);
+    beats(&stage, target, 200, 90);
+    cr_assert_null(stage_find(&stage, FINDING_ALERT, "ramp"));
+    stage_close(&stage);
+}
+
+/* ---- grouping ---- */
+
+Test(lifecycle, a_group_is_the_rules_unless_the_alert_says_another)
+{
+    struct stage stage;
+    stage_open(&stage);
+    stage_write_rule(&stage, "grouped.lua",
+                     "return { name = 'grouped', group = 'memory', evaluate = function(target)\n"
+                     "  alert { id = 'own', message = 'a' }\n"
+                     "  alert { id = 'another', message = 'b', group = 'limit' } end }");
+    stage_load(&stage);
+    (void)stage_add_target(&stage, "demo");
+    stage_beat(&stage);
+    const struct finding *own = stage_find(&stage, FINDING_ALERT, "own");
+    const struct finding *another = stage_find(&stage, FINDING_ALERT, "another");
+    cr_assert(own != NULL && another != NULL);
+    cr_assert_str_eq(own->group, "memory");
+    cr_assert_str_eq(another->group, "limit");
+    stage_close(&stage);
+}

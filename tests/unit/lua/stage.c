@@ -214,6 +214,8 @@ static const struct target_info *make_info(const struct stage_target *target)
             : target->age_s < 0    ? 0
                                    : STAGE_START_NS - (uint64_t)(target->age_s * 1e9),
         .go_version = target->go_version,
+        .build_id = target->build_id,
+        .build_generation = target->build_generation,
     };
     const struct target_info *info = target_info_new(&facts, "", 0);
     cr_assert_not_null(info);

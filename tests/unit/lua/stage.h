@@ -30,6 +30,8 @@ struct stage_target {
     double age_s; /* at beat 0; negative: not known */
     uint64_t started_ns; /* after beat 0, if it was restarted since */
     uint64_t generation;
+    const char *build_id; /* NULL: not known */
+    uint64_t build_generation;
     uint64_t sequence;
     bool hidden; /* not on the page */
     bool stalled; /* no new snapshot */
