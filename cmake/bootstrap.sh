@@ -78,8 +78,14 @@ bootstrap_go_minor() {
     "$1" version 2>/dev/null | sed -n 's/^go version \(devel \)\{0,1\}go1\.\([0-9]\{1,\}\).*/\2/p'
 }
 
+# Of the caller's, what would make a Go program that does not run here, or another one.
+bootstrap_go_for_this_machine() {
+    unset GOOS GOARCH GOAMD64 GOARM64 GOEXPERIMENT GOROOT GOTOOLDIR GOFIPS140
+}
+
 # Sets GO to a go command that is new enough: the one in PATH, else Debian's golang-go.
 bootstrap_go() {
+    bootstrap_go_for_this_machine
     GO=$(command -v go || true)
     if [ -n "$GO" ]; then
         go_minor=$(bootstrap_go_minor "$GO")
@@ -95,6 +101,7 @@ bootstrap_go() {
 
 # Settings of the caller's that would make our little Go programs build differently are put aside.
 bootstrap_go_environment() {
+    bootstrap_go_for_this_machine
     GOFLAGS=-buildvcs=false GO111MODULE=on GOWORK=off CGO_ENABLED=0
     export GOFLAGS GO111MODULE GOWORK CGO_ENABLED
     if [ -z "${HOME:-}" ] && [ -z "${GOCACHE:-}" ]; then
