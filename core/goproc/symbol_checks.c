@@ -102,6 +102,14 @@ static bool check_mbuckets(const struct check *check)
            (head == 0 || (read_bucket(check, head, &bucket) && check_stack(check, head, &bucket)));
 }
 
+/* Any number is a rate to the runtime: below 0 is off, and some set the largest there is to have as good as
+ * none.  What lies at a wrong address and is as large as that is a pointer, which leads somewhere. */
+static bool is_rate(const struct check *check, uint64_t rate)
+{
+    char byte;
+    return rate <= RATE_MAX || !memory_read(check->memory, rate, &byte, 1, NULL);
+}
+
 static bool check_profile(const struct check *check)
 {
     uint32_t cycle;
@@ -113,7 +121,7 @@ static bool check_profile(const struct check *check)
         return false;
     if (cycle >> 1 >= CYCLE_WRAP)
         return refuse(check, SYMBOL_MPROF_CYCLE, "its cycle is", cycle >> 1);
-    if (rate > RATE_MAX)
+    if (!is_rate(check, rate))
         return refuse(check, SYMBOL_MEM_PROFILE_RATE, "the rate is", rate);
     /* Before spinbit mutexes: 0 free, 1 held, 2 held with sleepers. */
     if (!check->layout->spinbit_mutex && lock > 2)

@@ -188,9 +188,6 @@ Test(symbol_checks, refuse_values_out_of_range)
     put32(offset_of(SYMBOL_MPROF_CYCLE), UINT32_MAX);
     expect_refusal("runtime.mProfCycle");
     make_process("go1.23.12");
-    put64(offset_of(SYMBOL_MEM_PROFILE_RATE), UINT64_MAX);
-    expect_refusal("runtime.MemProfileRate");
-    make_process("go1.23.12");
     put64(offset_of(SYMBOL_MPROF_ACTIVE_LOCK), 0xc000012000);
     expect_refusal("runtime.profMemActiveLock");
     make_process("go1.23.12");
@@ -199,6 +196,23 @@ Test(symbol_checks, refuse_values_out_of_range)
     make_process("go1.23.12");
     put64(CONTROLLER + GO_GC_MEMORY_LIMIT, UINT64_MAX);
     expect_refusal("runtime.gcController");
+}
+
+/* A program may set any rate: below 0 is off, the largest there is means as good as none. */
+Test(symbol_checks, allow_any_rate_but_one_that_is_an_address_of_something)
+{
+    static const uint64_t rates[] = {1, UINT64_C(1) << 40, INT64_MAX, UINT64_MAX};
+    static const uint64_t heap = 0xc000000000;
+    make_process("go1.26.8");
+    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+        struct error err = {0};
+        put64(offset_of(SYMBOL_MEM_PROFILE_RATE), rates[i]);
+        cr_assert(run(&err), "rate %llu: %s", (unsigned long long)rates[i], err.message);
+    }
+    const struct memory_segment segments[] = {process.segment, {heap, process.bytes, 4096}};
+    process.image = (struct memory_image){segments, 2};
+    put64(offset_of(SYMBOL_MEM_PROFILE_RATE), heap + 64);
+    expect_refusal("runtime.MemProfileRate");
 }
 
 Test(symbol_checks, refuse_processors_that_do_not_know_their_numbers)
