@@ -37,59 +37,83 @@ static uint64_t word(const unsigned char *bytes)
     return value;
 }
 
-/* Copies the text of the string header [header]; NULL if there is no room or it cannot be one. */
-static const char *read_text(struct memory *memory, const unsigned char *header,
-                             struct labels *labels)
+/* String headers of keys and values in turn, as they lie in memory. */
+struct pairs {
+    unsigned char bytes[STACK_LABELS_MAX * PAIR_BYTES];
+    size_t count;
+};
+
+/* Room for the text of the string header [header], and the piece to fill it with; false if there is none or it
+ * cannot be a string. */
+static bool plan_text(const unsigned char *header, struct labels *labels, const char **text,
+                      struct memory_part *part)
 {
-    const uint64_t address = word(header), length = word(header + 8);
-    char *text = labels->texts + labels->text_bytes;
+    const uint64_t length = word(header + 8);
+    char *room = labels->texts + labels->text_bytes;
 
     if (length > LABEL_TEXT_MAX_BYTES || length + 1 > sizeof(labels->texts) - labels->text_bytes)
-        return NULL;
-    if (length > 0 && !memory_read(memory, address, text, (size_t)length, NULL))
-        return NULL;
-    if (memchr(text, '\0', (size_t)length) != NULL)
-        return NULL;
-    text[length] = '\0';
+        return false;
     labels->text_bytes += (size_t)length + 1;
-    return text;
-}
-
-static bool add_pair(struct memory *memory, const unsigned char *key, const unsigned char *value,
-                     struct labels *labels)
-{
-    if (labels->count == STACK_LABELS_MAX)
-        return false;
-    struct stack_label *label = &labels->list[labels->count];
-    label->key = read_text(memory, key, labels);
-    label->value = read_text(memory, value, labels);
-    if (label->key == NULL || label->value == NULL)
-        return false;
-    labels->count++;
+    room[length] = '\0';
+    *text = room;
+    *part = (struct memory_part){.address = word(header), .into = room, .length = (size_t)length};
     return true;
 }
 
-static bool read_slice(struct memory *memory, uint64_t address, struct labels *labels)
+/* All texts with one call: a goroutine may have a dozen, and there may be 100,000 goroutines. */
+static bool read_texts(struct memory *memory, const struct pairs *pairs, struct labels *labels)
+{
+    struct memory_part parts[2 * STACK_LABELS_MAX];
+    size_t used = 0;
+
+    for (size_t i = 0; i < pairs->count; i++) {
+        const unsigned char *pair = pairs->bytes + i * PAIR_BYTES;
+        struct stack_label *label = &labels->list[i];
+        struct memory_part planned[2];
+        if (!plan_text(pair, labels, &label->key, &planned[0]) ||
+            !plan_text(pair + STRING_BYTES, labels, &label->value, &planned[1]))
+            return false;
+        for (size_t k = 0; k < 2; k++)
+            if (planned[k].length > 0) /* an empty string may point anywhere */
+                parts[used++] = planned[k];
+    }
+    if (!memory_read_parts(memory, parts, used, NULL))
+        return false;
+    for (size_t i = 0; i < used; i++)
+        if (memchr(parts[i].into, '\0', parts[i].length) != NULL)
+            return false;
+    labels->count = pairs->count;
+    return true;
+}
+
+static bool read_slice(struct memory *memory, uint64_t address, struct pairs *pairs)
 {
     unsigned char header[24];
-    unsigned char pairs[STACK_LABELS_MAX * PAIR_BYTES];
 
     if (!memory_read(memory, address, header, sizeof(header), NULL))
         return false;
     const uint64_t count = word(header + 8);
     if (count > STACK_LABELS_MAX || count > word(header + 16))
         return false;
-    if (count > 0 && !memory_read(memory, word(header), pairs, (size_t)count * PAIR_BYTES, NULL))
+    pairs->count = (size_t)count;
+    return count == 0 ||
+           memory_read(memory, word(header), pairs->bytes, (size_t)count * PAIR_BYTES, NULL);
+}
+
+static bool add_pair(const unsigned char *key, const unsigned char *value, struct pairs *pairs)
+{
+    unsigned char *pair = pairs->bytes + pairs->count * PAIR_BYTES;
+
+    if (pairs->count == STACK_LABELS_MAX)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (!add_pair(memory, pairs + i * PAIR_BYTES, pairs + i * PAIR_BYTES + STRING_BYTES,
-                      labels))
-            return false;
+    memcpy(pair, key, STRING_BYTES);
+    memcpy(pair + STRING_BYTES, value, STRING_BYTES);
+    pairs->count++;
     return true;
 }
 
 /* A bucket and those that it overflowed into. */
-static bool read_chain(struct memory *memory, uint64_t address, struct labels *labels)
+static bool read_chain(struct memory *memory, uint64_t address, struct pairs *pairs)
 {
     for (int link = 0; address != 0; link++) {
         unsigned char bucket[BUCKET_BYTES];
@@ -97,8 +121,8 @@ static bool read_chain(struct memory *memory, uint64_t address, struct labels *l
             return false;
         for (size_t i = 0; i < BUCKET_CELLS; i++)
             if (bucket[i] >= TOPHASH_FIRST_USED &&
-                !add_pair(memory, bucket + BUCKET_KEYS + i * STRING_BYTES,
-                          bucket + BUCKET_VALUES + i * STRING_BYTES, labels))
+                !add_pair(bucket + BUCKET_KEYS + i * STRING_BYTES,
+                          bucket + BUCKET_VALUES + i * STRING_BYTES, pairs))
                 return false;
         address = word(bucket + BUCKET_OVERFLOW);
     }
@@ -106,17 +130,17 @@ static bool read_chain(struct memory *memory, uint64_t address, struct labels *l
 }
 
 static bool read_buckets(struct memory *memory, uint64_t address, unsigned log2,
-                         struct labels *labels)
+                         struct pairs *pairs)
 {
     if (address == 0)
         return true;
     for (uint64_t i = 0; i < UINT64_C(1) << log2; i++)
-        if (!read_chain(memory, address + i * BUCKET_BYTES, labels))
+        if (!read_chain(memory, address + i * BUCKET_BYTES, pairs))
             return false;
     return true;
 }
 
-static bool read_map(struct memory *memory, uint64_t address, struct labels *labels)
+static bool read_map(struct memory *memory, uint64_t address, struct pairs *pairs)
 {
     unsigned char pointer[8];
     unsigned char hmap[HMAP_BYTES];
@@ -135,12 +159,15 @@ static bool read_map(struct memory *memory, uint64_t address, struct labels *lab
      * out of them is marked by a tophash below the used ones. */
     const unsigned old_log2 =
         (hmap[HMAP_FLAGS] & HMAP_SAME_SIZE_GROW) != 0 || log2 == 0 ? log2 : log2 - 1;
-    return read_buckets(memory, word(hmap + HMAP_BUCKETS), log2, labels) &&
-           read_buckets(memory, old, old_log2, labels) && labels->count == word(hmap + HMAP_COUNT);
+    return read_buckets(memory, word(hmap + HMAP_BUCKETS), log2, pairs) &&
+           read_buckets(memory, old, old_log2, pairs) && pairs->count == word(hmap + HMAP_COUNT);
 }
 
 bool labels_read(struct memory *memory, uint64_t address, bool is_slice, struct labels *labels)
 {
-    labels->count = labels->text_bytes = 0;
-    return is_slice ? read_slice(memory, address, labels) : read_map(memory, address, labels);
+    struct pairs pairs;
+
+    labels->count = labels->text_bytes = pairs.count = 0;
+    return (is_slice ? read_slice(memory, address, &pairs) : read_map(memory, address, &pairs)) &&
+           read_texts(memory, &pairs, labels);
 }
