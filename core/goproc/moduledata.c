@@ -179,10 +179,11 @@ bool moduledata_find_pclntab(const struct elf_file *elf, uint64_t from, uint64_t
     return false;
 }
 
-/* Looks for the word [pcheader] in the live, file-backed data of one segment. */
+/* Looks for the word [pcheader] in the live, file-backed data of one segment.  [unread] says what of it could
+ * not be read, if anything. */
 static bool scan_for_module(struct memory *memory, const struct elf_segment *segment, uint64_t bias,
                             uint64_t pcheader, const struct go_layout *layout,
-                            struct moduledata *module)
+                            struct moduledata *module, struct error *unread)
 {
     unsigned char *chunk = malloc(SCAN_STEP_BYTES);
     bool hit = false;
@@ -193,7 +194,7 @@ static bool scan_for_module(struct memory *memory, const struct elf_segment *seg
 
     for (uint64_t at = misaligned; chunk != NULL && !hit && at + 8 <= end; at += SCAN_STEP_BYTES) {
         size_t bytes = end - at < SCAN_STEP_BYTES ? (size_t)(end - at) : SCAN_STEP_BYTES;
-        bytes = memory_read_some(memory, start + at, chunk, bytes, NULL);
+        bytes = memory_read_some(memory, start + at, chunk, bytes, unread);
         for (size_t i = 0; !hit && i + 8 <= bytes; i += 8)
             hit = word_at(chunk, i) == pcheader &&
                   moduledata_read(memory, start + at + i, layout, module, NULL);
@@ -209,15 +210,19 @@ bool moduledata_find(const struct elf_file *elf, struct memory *memory, uint64_t
     const struct elf_segment *segments = elf_file_segments(elf, &count);
     uint64_t address, from = 0;
     uint32_t magic;
+    struct error unread = {.code = ERROR_NONE};
 
     /* A magic may also be a constant in code or data; only the right one has a moduledata. */
     for (int tries = 0; tries < 64 && moduledata_find_pclntab(elf, from, &address, &magic);
          tries++) {
         for (size_t i = 0; i < count; i++)
             if (segments[i].writable &&
-                scan_for_module(memory, &segments[i], bias, address + bias, layout, module))
+                scan_for_module(memory, &segments[i], bias, address + bias, layout, module,
+                                &unread))
                 return true;
         from = address + 8;
     }
+    if (unread.code != ERROR_NONE)
+        return error_set(err, unread.code, "Go module data not found: %s", unread.message);
     return error_set(err, ERROR_UNSUPPORTED, "no Go module data found in it");
 }
