@@ -51,8 +51,9 @@ static void tell_profiling_is_off(const struct request *request)
 {
     char text[64];
     fprintf(stderr,
-            "goprofd %s %s: heap profiling is switched off there (MemProfileRate is 0: the program set it, or "
-            "nothing in it refers to heap profiles); the profile is empty\n",
+            "goprofd %s %s: heap profiling is switched off there (MemProfileRate is 0 or less: the program set "
+            "it, or nothing in it refers to heap profiles); the profile is empty: of what may have been sampled "
+            "before nothing tells the rate\n",
             request->command, subject(request, text));
 }
 

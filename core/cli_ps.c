@@ -13,6 +13,7 @@ struct ps_row {
     struct go_finder *finder;
     size_t shown;
     size_t unreadable_programs; /* whose executable we may not even open */
+    struct error unreadable;    /* why not, of the first of them */
 };
 
 static void format_mib(char *out, size_t size, bool known, uint64_t bytes)
@@ -92,14 +93,29 @@ static bool visit_pid(pid_t pid, void *context)
     struct go_found found;
     struct error err;
     if (!go_finder_look(row->finder, pid, clock_monotonic_ns(), &found, &err)) {
-        if (err.code == ERROR_DENIED)
-            row->unreadable_programs++;
-        return true;
+        if (err.code == ERROR_DENIED && row->unreadable_programs++ == 0)
+            row->unreadable = err;
+        const pid_t thread = procfs_living_thread(row->procfs, pid);
+        if (thread == 0 ||
+            !go_finder_look(row->finder, thread, clock_monotonic_ns(), &found, &err))
+            return true;
     }
     if (row->shown++ == 0)
         print_header();
     print_row(row, pid, &found);
     return true;
+}
+
+/* What is not listed, and why: an empty list is no proof that there is no Go process. */
+static void tell_what_is_missing(const struct ps_row *row)
+{
+    if (row->unreadable_programs > 0)
+        fprintf(stderr, "%zu other %s could not be looked at%s: %s\n", row->unreadable_programs,
+                row->unreadable_programs > 1 ? "processes" : "process",
+                row->unreadable_programs > 1 ? ", for example" : "", row->unreadable.message);
+    if (procfs_hides_processes(row->procfs))
+        fprintf(stderr, "/proc is mounted with hidepid: processes of other users are not listed: remount it "
+                        "without, or run goprofd with CAP_SYS_PTRACE\n");
 }
 
 int cli_ps(int argc, char **argv)
@@ -123,10 +139,6 @@ int cli_ps(int argc, char **argv)
     }
     if (row.shown == 0)
         printf("no Go process found\n");
-    if (row.unreadable_programs > 0)
-        fprintf(stderr,
-                "%zu other processes could not be looked at: they are another user's, or have more "
-                "capabilities than goprofd; run it as root with CAP_SYS_PTRACE to see them\n",
-                row.unreadable_programs);
+    tell_what_is_missing(&row);
     return EXIT_FINE;
 }

@@ -426,6 +426,10 @@ struct target_set *target_set_new(const struct config *config,
         set->discovers = set->discovers || config->targets[i].kind == CONFIG_TARGET_DISCOVER;
     if (!add_configured(set, err))
         goto fail;
+    if (set->discovers && procfs_hides_processes(context->procfs))
+        log_warn(log_msg("processes of other users cannot be discovered"),
+                 log_str("reason", "/proc is mounted with hidepid: remount it without, or run goprofd with "
+                                   "CAP_SYS_PTRACE"));
     return set;
 
 no_memory:

@@ -138,6 +138,9 @@ static bool list_pids(const struct procfs *fs, struct listing *listing, struct e
         ok = add_listed(listing, pid, entry->d_ino, err);
     }
     (void)closedir(dir);
+    if (ok && listing->count == 0 && !procfs_is_mounted(fs))
+        return error_set(err, ERROR_SYSTEM,
+                         "nothing is mounted at /proc: mount -t proc proc /proc");
     if (ok && !in_order) /* the kernel's /proc is in order; a fixture tree need not be */
         qsort(listing->pids, listing->count, sizeof(listing->pids[0]), compare_pids);
     return ok;

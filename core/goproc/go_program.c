@@ -105,7 +105,8 @@ bool go_program_open(const struct procfs *fs, pid_t pid, struct go_program *prog
         int cause = errno;
         struct procfs_identity identity;
         /* A kernel thread is there but has no executable. */
-        if (cause == ENOENT && procfs_identity_read(fs, pid, &identity, NULL))
+        if (cause == ENOENT && procfs_identity_read(fs, pid, &identity, NULL) &&
+            identity.state != 'Z')
             return error_set(err, ERROR_UNSUPPORTED, "not a Go program: a kernel thread");
         return procfs_pid_error(fs, pid, "exe", cause, err);
     }

@@ -91,8 +91,7 @@ static bool read_stat(struct process_usage *usage, struct snapshot_values *value
     if (stat.start_ticks != usage->start_ticks)
         return error_set(err, ERROR_GONE, "pid %d now names another process", (int)usage->pid);
     if (stat.state == 'Z' || stat.state == 'X')
-        return error_set(err, ERROR_GONE, "pid %d has exited and waits for its parent",
-                         (int)usage->pid);
+        return procfs_explain_ended(usage->context->fs, usage->pid, &stat, err);
     SNAPSHOT_SET(values, threads, stat.threads);
     SNAPSHOT_SET(values, cpu_ns, procfs_ticks_to_ns(stat.user_ticks + stat.system_ticks));
     return true;

@@ -142,7 +142,7 @@ static bool explain_no_exe(const struct procfs *fs, pid_t pid, struct error *err
     if (!read_stat(fs, pid, &stat, err))
         return false;
     if (stat.state == 'Z' || stat.state == 'X')
-        return error_set(err, ERROR_GONE, "pid %d has exited and waits for its parent", (int)pid);
+        return procfs_explain_ended(fs, pid, &stat, err);
     return error_set(err, ERROR_UNSUPPORTED, "pid %d has no executable: a kernel thread", (int)pid);
 }
 
@@ -183,12 +183,10 @@ bool procfs_parse_pid(const char *name, pid_t *pid)
     return true;
 }
 
-bool procfs_each_pid(const struct procfs *fs, bool (*visit)(pid_t pid, void *context),
-                     void *context, struct error *err)
+/* Calls [visit] for the numbers that [path], a folder of /proc, lists. */
+static bool each_number(const char *path, bool (*visit)(pid_t pid, void *context), void *context,
+                        struct error *err)
 {
-    char path[PROCFS_PATH_MAX_BYTES];
-    if (!procfs_path(fs, path, "proc"))
-        return error_set(err, ERROR_USAGE, "root path of /proc is too long");
     DIR *dir = opendir(path);
     if (dir == NULL)
         return error_set(err, ERROR_SYSTEM, "open %s: %s", path, error_errno_text(errno));
@@ -208,4 +206,46 @@ bool procfs_each_pid(const struct procfs *fs, bool (*visit)(pid_t pid, void *con
     (void)closedir(dir);
     return failed == 0 || error_set(err, ERROR_SYSTEM, "list %s: %s", path,
                                     error_errno_text(failed));
+}
+
+bool procfs_each_pid(const struct procfs *fs, bool (*visit)(pid_t pid, void *context),
+                     void *context, struct error *err)
+{
+    char path[PROCFS_PATH_MAX_BYTES];
+    if (!procfs_path(fs, path, "proc"))
+        return error_set(err, ERROR_USAGE, "root path of /proc is too long");
+    if (!procfs_is_mounted(fs))
+        return error_set(err, ERROR_SYSTEM,
+                         "nothing is mounted at /proc: mount -t proc proc /proc");
+    return each_number(path, visit, context, err);
+}
+
+struct thread_search {
+    const struct procfs *fs;
+    pid_t process;
+    pid_t living;
+};
+
+static bool look_for_living(pid_t thread, void *context)
+{
+    struct thread_search *search = context;
+    struct procfs_stat stat;
+    if (thread != search->process && read_stat(search->fs, thread, &stat, NULL) &&
+        stat.state != 'Z' && stat.state != 'X')
+        search->living = thread;
+    return search->living == 0;
+}
+
+pid_t procfs_living_thread(const struct procfs *fs, pid_t pid)
+{
+    char relative[32];
+    char path[PROCFS_PATH_MAX_BYTES];
+    struct thread_search search = {.fs = fs, .process = pid};
+    struct procfs_stat stat;
+
+    (void)snprintf(relative, sizeof(relative), "proc/%d/task", (int)pid);
+    if (!read_stat(fs, pid, &stat, NULL) || stat.state != 'Z' || stat.threads < 2 ||
+        !procfs_path(fs, path, relative) || !each_number(path, look_for_living, &search, NULL))
+        return 0;
+    return search.living;
 }

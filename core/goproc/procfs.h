@@ -90,6 +90,13 @@ bool procfs_cgroup_read(const struct procfs *fs, pid_t pid, char path[PROCFS_PAT
 bool procfs_each_pid(const struct procfs *fs, bool (*visit)(pid_t pid, void *context),
                      void *context, struct error *err) GOPROFD_MUST_CHECK;
 
+/* Whether /proc keeps processes from us (hidepid): then it lists fewer than there are. */
+bool procfs_hides_processes(const struct procfs *fs);
+
+/* A thread by which the process [pid] can be looked at although its first thread has ended; 0: it is none of
+ * those. */
+pid_t procfs_living_thread(const struct procfs *fs, pid_t pid);
+
 /* The pid that a directory of /proc is named after; false for any other name. */
 bool procfs_parse_pid(const char *name, pid_t *pid);
 

@@ -71,16 +71,36 @@ static int read_credentials(const struct procfs *fs, const char *who, struct cre
     return failed;
 }
 
+static bool is_live(const struct procfs *fs)
+{
+    return fs->root == NULL || fs->root[0] == '\0' || strcmp(fs->root, "/") == 0;
+}
+
+/* Whether there is no ROOT/RELATIVE; one that may not be looked at is there. */
+static bool is_missing(const struct procfs *fs, const char *relative)
+{
+    char path[PROCFS_PATH_MAX_BYTES];
+    struct stat status;
+    return procfs_path(fs, path, relative) && stat(path, &status) == -1 && errno == ENOENT;
+}
+
 bool procfs_is_hidden(const struct procfs *fs, pid_t pid)
 {
     char relative[32];
-    char path[PROCFS_PATH_MAX_BYTES];
-    struct stat status;
-    const bool live = fs->root == NULL || fs->root[0] == '\0' || strcmp(fs->root, "/") == 0;
     (void)snprintf(relative, sizeof(relative), "proc/%d", (int)pid);
     /* Signals are not subject to hidepid: "not permitted" means that it is there. */
-    return live && procfs_path(fs, path, relative) && stat(path, &status) == -1 &&
-           errno == ENOENT && kill(pid, 0) == -1 && errno == EPERM;
+    return is_live(fs) && is_missing(fs, relative) && kill(pid, 0) == -1 && errno == EPERM;
+}
+
+bool procfs_is_mounted(const struct procfs *fs)
+{
+    return !is_live(fs) || !is_missing(fs, "proc/self");
+}
+
+bool procfs_hides_processes(const struct procfs *fs)
+{
+    /* The first process of a namespace lives as long as that does. */
+    return is_live(fs) && procfs_is_mounted(fs) && is_missing(fs, "proc/1");
 }
 
 static uint64_t yama_scope(const struct procfs *fs)

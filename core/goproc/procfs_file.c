@@ -53,18 +53,49 @@ int procfs_load(const struct procfs *fs, const char *relative, struct buffer *ou
     return failed;
 }
 
+/* What the kernel shows of a process hangs on its first thread, which may end before the others. */
+bool procfs_explain_ended(const struct procfs *fs, pid_t pid, const struct procfs_stat *stat,
+                          struct error *err)
+{
+    const pid_t thread = stat->threads > 1 ? procfs_living_thread(fs, pid) : 0;
+    if (thread != 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the first thread of pid %d has ended (pthread_exit in main), and /proc/%d "
+                         "shows no memory without it: ask for another of its threads, such as %d",
+                         (int)pid, (int)pid, (int)thread);
+    return error_set(err, ERROR_GONE, "pid %d has exited and waits for its parent", (int)pid);
+}
+
+static bool set_missing(const struct procfs *fs, pid_t pid, struct error *err)
+{
+    struct procfs_stat stat = {0};
+    struct buffer text;
+    char relative[48];
+
+    if (!procfs_is_mounted(fs))
+        return error_set(err, ERROR_SYSTEM,
+                         "pid %d: nothing is mounted at /proc: mount -t proc proc /proc", (int)pid);
+    if (procfs_is_hidden(fs, pid))
+        return error_set(err, ERROR_DENIED,
+                         "pid %d is hidden from goprofd: /proc is mounted with hidepid: remount "
+                         "it without, or run goprofd as the same user or with CAP_SYS_PTRACE",
+                         (int)pid);
+    (void)snprintf(relative, sizeof(relative), "proc/%d/stat", (int)pid);
+    buffer_init(&text, READ_STEP_BYTES);
+    const bool ended = procfs_load(fs, relative, &text) == 0 &&
+                       procfs_stat_parse(text.data, &stat, NULL) && stat.state == 'Z';
+    buffer_release(&text);
+    return ended ? procfs_explain_ended(fs, pid, &stat, err)
+                 : error_set(err, ERROR_GONE, "pid %d: no such process", (int)pid);
+}
+
 bool procfs_pid_error(const struct procfs *fs, pid_t pid, const char *name, int errno_value,
                       struct error *err)
 {
     switch (errno_value) {
     case ENOENT:
     case ESRCH:
-        if (procfs_is_hidden(fs, pid))
-            return error_set(err, ERROR_DENIED,
-                             "pid %d is hidden from goprofd: /proc is mounted with hidepid: remount "
-                             "it without, or run goprofd as the same user or with CAP_SYS_PTRACE",
-                             (int)pid);
-        return error_set(err, ERROR_GONE, "pid %d: no such process", (int)pid);
+        return set_missing(fs, pid, err);
     case EACCES:
     case EPERM:
         procfs_explain_denied(fs, pid, err);

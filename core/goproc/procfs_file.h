@@ -35,6 +35,8 @@ bool procfs_pid_error(const struct procfs *fs, pid_t pid, const char *name, int 
 
 /* procfs_denied.c: whether [pid] exists although /proc does not show it (hidepid). */
 bool procfs_is_hidden(const struct procfs *fs, pid_t pid);
+/* procfs_denied.c: false if there is nothing of the kernel's below /proc. */
+bool procfs_is_mounted(const struct procfs *fs);
 
 /* What follows [key] in the line of [text] that starts with it, blanks skipped; or NULL. */
 const char *procfs_line(const char *text, const char *key);
@@ -53,5 +55,9 @@ struct procfs_stat {
 };
 bool procfs_stat_parse(const char *line, struct procfs_stat *stat, struct error *err)
     GOPROFD_MUST_CHECK;
+
+/* Of a zombie, whose [stat] says so: it has exited, or only its first thread has.  Returns false. */
+bool procfs_explain_ended(const struct procfs *fs, pid_t pid, const struct procfs_stat *stat,
+                          struct error *err);
 
 #endif

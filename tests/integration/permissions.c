@@ -186,3 +186,26 @@ Test(permissions, hidepid_is_named)
     assert_refused_with_hidepid("1", "hidepid");
     assert_refused_with_hidepid("2", "/proc is mounted with hidepid");
 }
+
+/* What `goprofd ps` says, run as nobody by way of [script], which ends in a call of "$0" "$@". */
+static void assert_ps_says(const char *script, const char *words)
+{
+    struct scene scene = open_scene(by_root, 0755);
+    const char *argv[] = {"unshare", "--mount", "sh", "-c", script, scene.goprofd, "ps", NULL};
+    char *output = NULL;
+    const int actual = process_run(argv, NULL, &output);
+    cr_assert_eq(actual, 0, "ended with %d: %s", actual, output);
+    cr_assert_not_null(strstr(output, words), "no \"%s\" in: %s", words, output);
+    assert_no_sanitizer_report(output);
+    free(output);
+    close_scene(&scene);
+}
+
+Test(permissions, an_empty_list_says_what_keeps_it_empty)
+{
+    assert_ps_says("mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 65534 --regid 65534 "
+                   "--clear-groups \"$0\" \"$@\"",
+                   "/proc is mounted with hidepid: processes of other users are not listed");
+    assert_ps_says("exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$0\" \"$@\"",
+                   "without CAP_SYS_PTRACE: run goprofd as the same user");
+}

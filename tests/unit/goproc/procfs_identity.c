@@ -1,5 +1,11 @@
 /* procfs_identity.c - who a process is, also when it lies about its name. */
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/goproc/procfs.h"
 
@@ -177,4 +183,74 @@ Test(procfs_each_pid, says_which_folder_is_missing)
     cr_assert_not(procfs_each_pid(&nowhere, remember, &seen, &err));
     cr_assert_eq(err.code, ERROR_SYSTEM);
     cr_assert_not_null(strstr(err.message, "nowhere/proc"), "%s", err.message);
+}
+
+/* ---- a process whose first thread ended before the others ---- */
+
+enum { SOON_MS = 60000 };
+
+static void *wait_for_the_end(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+/* A child of which only a second thread is left. */
+static pid_t start_headless(void)
+{
+    const pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    pthread_t thread;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (pthread_create(&thread, NULL, wait_for_the_end, NULL) != 0)
+        _exit(1);
+    (void)syscall(SYS_exit, 0); /* of this thread alone */
+    _exit(1);
+}
+
+Test(procfs_living_thread, is_named_where_the_first_one_has_ended)
+{
+    const struct procfs live = {.root = ""};
+    const pid_t pid = start_headless();
+    cr_assert_gt(pid, 0);
+    pid_t thread = 0;
+    for (int waited_ms = 0; thread == 0 && waited_ms < SOON_MS; waited_ms++) {
+        usleep(1000);
+        thread = procfs_living_thread(&live, pid);
+    }
+    cr_assert_gt(thread, 0);
+    cr_assert_neq(thread, pid);
+
+    char exe[PROCFS_PATH_MAX_BYTES];
+    char words[64];
+    struct error err = {0};
+    cr_assert_not(procfs_exe_read(&live, pid, exe, &err));
+    cr_assert_eq(err.code, ERROR_UNSUPPORTED, "it lives: %s", err.message);
+    (void)snprintf(words, sizeof(words), "ask for another of its threads, such as %d", (int)thread);
+    cr_assert_not_null(strstr(err.message, words), "%s", err.message);
+    cr_assert(procfs_exe_read(&live, thread, exe, &err), "%s", err.message);
+
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    cr_assert_eq(procfs_living_thread(&live, pid), 0);
+}
+
+Test(procfs_living_thread, is_none_of_a_process_that_runs_or_has_ended)
+{
+    const struct procfs live = {.root = ""};
+    cr_assert_eq(procfs_living_thread(&live, getpid()), 0);
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    char exe[PROCFS_PATH_MAX_BYTES];
+    struct error err = {0};
+    cr_assert_eq(procfs_living_thread(&live, pid), 0);
+    cr_assert_not(procfs_exe_read(&live, pid, exe, &err));
+    cr_assert_eq(err.code, ERROR_GONE);
+    cr_assert_not_null(strstr(err.message, "has exited and waits for its parent"), "%s", err.message);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
 }
