@@ -26,7 +26,6 @@ enum {
     RECORD_BYTES = 16,
     BUCKET_MAX_BYTES = HEADER_BYTES + CALL_STACK_PCS_MAX * 8 + RECORD_BYTES,
     WINDOW_BYTES = 64 << 10, /* records lie close together: most are in the one read last */
-    EXPANDED_MAX = 128,      /* runtime: debug.profstackdepth, its default */
     STEP_RECORDS = 256,      /* between two looks at the clock */
     SETTLE_PASSES = 3,
     SETTLE_PARTS = 512,
@@ -154,10 +153,8 @@ static const struct stack *stack_of(struct contention *contention, size_t stored
     size_t frame_count;
 
     if (contention->from.layout->minor >= 23) {
-        /* A process with a larger profstackdepth has shown so by a longer record. */
-        const size_t room = stored_count > EXPANDED_MAX ? stored_count : EXPANDED_MAX;
         count = stack_walk_expand(contention->from.functions, contention->stored, stored_count,
-                                  contention->expanded, room);
+                                  contention->expanded, contention->from.profile_depth);
         pcs = contention->expanded;
     }
     const struct stack *known = stack_profile_find(contention->profile, pcs, count, false);

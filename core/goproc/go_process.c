@@ -126,7 +126,8 @@ void go_process_stack_source(struct go_process *process, struct stack_source *so
                                     .sites = process->sites,
                                     .clock = &process->clock,
                                     .mappings = process->mappings,
-                                    .mapping_count = process->mapping_count};
+                                    .mapping_count = process->mapping_count,
+                                    .profile_depth = process->profile_depth};
 }
 
 const struct core_file *go_process_core(const struct go_process *process)

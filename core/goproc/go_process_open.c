@@ -23,6 +23,7 @@
 #include "core/goproc/image_copy.h"
 #include "core/goproc/pclntab.h"
 #include "core/goproc/plugins.h"
+#include "core/goproc/profile_depth.h"
 #include "core/store/site.h"
 
 enum { OPEN_TRIES = 4 };
@@ -125,6 +126,7 @@ static bool open_facts(struct go_process *process, struct error *err)
     if (!procfs_cgroup_read(&process->fs, process->pid, process->cgroup, process->container_id,
                             NULL))
         process->cgroup[0] = process->container_id[0] = '\0';
+    process->profile_depth = profile_depth_read(&process->fs, process->pid, process->layout);
     pod_read(&process->fs, process->pid, process->cgroup, &process->pod);
     process->command = malloc(process->cmdline.length + 1);
     if (process->command == NULL)

@@ -55,6 +55,7 @@ struct go_process {
     const struct mapping *mappings; /* in [sites] */
     size_t mapping_count;
     struct tick_clock clock;
+    size_t profile_depth; /* profile_depth.h */
     struct buffer cmdline;
     char *command; /* arguments joined with spaces */
     char exe[PROCFS_PATH_MAX_BYTES];

@@ -14,10 +14,7 @@
 #include "core/goproc/symbols.h"
 #include "core/store/stack_profile.h"
 
-enum {
-    PCS_OLD_MAX = 32, /* runtime.maxStack, up to Go 1.22: what its profile shows */
-    WAIT_REASON_MAX_BYTES = 64,
-};
+enum { WAIT_REASON_MAX_BYTES = 64 };
 
 void goroutine_record_begin(struct goroutine_record *record, const struct stack_source *source,
                             struct stack_profile *profile)
@@ -25,7 +22,7 @@ void goroutine_record_begin(struct goroutine_record *record, const struct stack_
     *record = (struct goroutine_record){
         .from = *source,
         .profile = profile,
-        .stack_limit = source->layout->minor >= 23 ? GOROUTINE_PCS_MAX : PCS_OLD_MAX};
+        .stack_limit = source->profile_depth};
 }
 
 /* State. */

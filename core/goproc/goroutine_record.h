@@ -19,10 +19,7 @@ struct stack;
 struct stack_labels;
 struct stack_profile;
 
-enum {
-    GOROUTINE_PCS_MAX = 128, /* runtime: debug.profstackdepth, its default */
-    GOROUTINE_WAIT_REASONS_MAX = 128,
-};
+enum { GOROUTINE_WAIT_REASONS_MAX = 128 };
 
 struct goroutine_record {
     struct stack_source from;

@@ -16,6 +16,7 @@
 #include "core/goproc/goroutine_view.h"
 #include "core/goproc/labels.h"
 #include "core/goproc/memory.h"
+#include "core/goproc/profile_depth.h"
 #include "core/goproc/stack_walk.h"
 #include "core/goproc/symbols.h"
 #include "core/store/stack_profile.h"
@@ -52,7 +53,8 @@ struct goroutines {
     unsigned char stacks_again[BATCH * WINDOW_BYTES];
     unsigned char *long_stack; /* 2 x LONG_STACK_BYTES, once it is needed */
     struct labels labels;
-    uint64_t pcs[GOROUTINE_PCS_MAX];
+    size_t pcs_wanted; /* of each stack, for the list of them: at least the default depth */
+    uint64_t pcs[PROFILE_DEPTH_MAX];
 };
 
 /* Beginning and end. */
@@ -89,6 +91,8 @@ struct goroutines *goroutines_begin(const struct stack_source *source,
     profile->mapping_count = source->mapping_count;
     goroutines->from = *source;
     goroutines->limits = *limits;
+    goroutines->pcs_wanted =
+        source->profile_depth > PROFILE_DEPTH_DEFAULT ? source->profile_depth : PROFILE_DEPTH_DEFAULT;
     goroutines->profile = profile;
     goroutines->table = table;
     goroutines->count = count;
@@ -176,7 +180,7 @@ static enum look take(struct goroutines *goroutines, const struct candidate *can
     const struct stack_labels *labels;
     size_t count = 0;
     const enum stack_walk_end end =
-        stack_walk(goroutines->from.functions, &copy, goroutines->pcs, GOROUTINE_PCS_MAX, &count);
+        stack_walk(goroutines->from.functions, &copy, goroutines->pcs, goroutines->pcs_wanted, &count);
 
     *needs_more = end == STACK_WALK_SHORT && length < goroutine_stack_bytes(&candidate->view);
     if (*needs_more)

@@ -26,6 +26,7 @@ struct stack_source {
     const struct tick_clock *clock;
     const struct mapping *mappings; /* in [sites] */
     size_t mapping_count;
+    size_t profile_depth; /* pcs of a stack that the process's own profiles show (profile_depth.h) */
 };
 
 /* How a step of a reading ended. */

@@ -304,6 +304,33 @@ ParameterizedTest(struct go_version *version, stacks, equal_the_programs_own_wit
 
 /* A hundred readings of goroutines that never stand still: each comes to an end, each stack that is
  * shown is one of the program's, and those that stand still are all there. */
+/* GODEBUG=profstackdepth, which cuts goroutine, block and mutex stacks elsewhere. */
+static void compare_with_depth(const char *setting)
+{
+    const struct go_version newest = go_version_newest();
+    const char *const environment[] = {setting, NULL};
+    const struct process_options options = {.environment = environment};
+    char *folder = scratch_new();
+    struct go_program program =
+        go_program_start(&newest, "goroutine_target_stripped", NULL, folder, "target.log", &options);
+    struct daemon daemon = start_daemon_on(&program);
+
+    json_decref(daemon_wait_for_snapshot(&daemon, "target", 0));
+    sleep_ms(SETTLE_MS);
+    compare_goroutines(&newest, &newest, &daemon, &program);
+    compare_contention(&newest, &newest, &daemon, &program, "block");
+    compare_contention(&newest, &newest, &daemon, &program, "mutex");
+    daemon_stop(&daemon);
+    go_program_release(&program);
+    scratch_remove(folder);
+}
+
+Test(stacks, are_cut_where_the_process_was_told_to_cut_its_own)
+{
+    compare_with_depth("GODEBUG=madvdontneed=1,profstackdepth=1000");
+    compare_with_depth("GODEBUG=profstackdepth=20");
+}
+
 ParameterizedTestParameters(stacks, of_goroutines_that_move_are_whole)
 {
     return every_go_version();

@@ -10,6 +10,7 @@
 #include "core/goproc/go_layout.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/pclntab.h"
+#include "core/goproc/profile_depth.h"
 #include "core/goproc/symbols.h"
 #include "core/goproc/tick_clock.h"
 #include "tests/unit/goproc/pclntab_image.h"
@@ -94,7 +95,8 @@ static const struct stack_profile *read_kind(enum stack_kind kind, size_t max, s
                                         .functions = functions,
                                         .stacks = stacks,
                                         .sites = sites,
-                                        .clock = &ticks};
+                                        .clock = &ticks,
+                                        .profile_depth = profile_depth_default(layout)};
     const struct stack_profile *profile = NULL;
     *err = (struct error){0};
     struct contention *contention = contention_begin(&source, kind, max, 1, err);
@@ -211,7 +213,8 @@ Test(contention, goes_on_where_its_time_ran_out)
                                         .functions = functions,
                                         .stacks = stacks,
                                         .sites = sites,
-                                        .clock = &ticks};
+                                        .clock = &ticks,
+                                        .profile_depth = profile_depth_default(layout)};
     struct contention *contention = contention_begin(&source, STACK_BLOCK, 5000, 1, &err);
     while (contention_step(contention, 0, &profile, &err) == READING_MORE)
         slices++;

@@ -11,6 +11,7 @@
 #include "core/goproc/go_layout.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/pclntab.h"
+#include "core/goproc/profile_depth.h"
 #include "core/goproc/symbols.h"
 #include "core/goproc/tick_clock.h"
 #include "core/store/stack_profile.h"
@@ -147,7 +148,8 @@ static const struct stack_profile *read_with(const struct goroutines_limits *lim
                                         .functions = functions,
                                         .stacks = stacks,
                                         .sites = sites,
-                                        .clock = &ticks};
+                                        .clock = &ticks,
+                                        .profile_depth = profile_depth_default(layout)};
     const struct stack_profile *profile = NULL;
     struct goroutines *goroutines = goroutines_begin(&source, limits, 1, err);
     if (goroutines == NULL)
@@ -321,7 +323,8 @@ Test(goroutines, are_read_in_slices_of_time)
                                         .symbols = &symbols,
                                         .functions = functions,
                                         .stacks = stacks,
-                                        .sites = sites};
+                                        .sites = sites,
+                                        .profile_depth = profile_depth_default(layout)};
     add_goroutine(WAITING);
     struct goroutines *goroutines = goroutines_begin(&source, &GOROUTINES_LIMITS_DEFAULT, 1, &err);
     cr_assert_eq(goroutines_step(goroutines, 0, &profile, &err), READING_MORE);
