@@ -393,13 +393,36 @@ void rule_forget_target(struct rule *rule, const char *target_id)
                  log_str("error", err.message));
 }
 
+/* Copies the state of the target whose id and state are on top; false if there is no carrying it. */
+static bool save_target(lua_State *L, const struct state_call *call, struct config_node *node)
+{
+    struct error err;
+    size_t length;
+    const char *id = lua_tolstring(L, -2, &length);
+    if (!tree_read(L, -1, call->arena, node, &err)) {
+        log_warn(log_msg("a rule's state of a target is lost by the reload"),
+                 log_str("rule", call->rule->header.name), log_str("target", id), log_str("error", err.message));
+        return false;
+    }
+    node->key = arena_copy_string(call->arena, id, length);
+    return node->key != NULL;
+}
+
+/* What one target made of its state costs no other target its own. */
 static int save_protected(lua_State *L)
 {
     const struct state_call *call = lua_touserdata(L, 1);
-    struct error err;
+    size_t count = 0;
     (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &call->rule->view);
-    if (!tree_read(L, -1, call->arena, call->tree, &err))
-        luaL_error(L, "%s", err.message);
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+        count++;
+    struct config_node *nodes = arena_alloc_array(call->arena, count + 1, sizeof(*nodes));
+    if (nodes == NULL)
+        luaL_error(L, "the data is larger than goprofd accepts");
+    size_t kept = 0;
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+        kept += save_target(L, call, &nodes[kept]);
+    *call->tree = (struct config_node){.kind = NODE_TABLE, .children = nodes, .child_count = kept};
     return 0;
 }
 
