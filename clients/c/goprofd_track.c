@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,10 +24,12 @@ enum {
     GROUPS_MAX = 2048, /* the last one is "other" */
     SLOTS = 4096,
     TEXT_MAX_BYTES = 256,
+    TEXTS_MAX_BYTES = 512 << 10, /* of all groups: goprofd takes no body larger than 1 MiB */
     TARGET_MAX_BYTES = 100,
     INTERVAL_DEFAULT_MS = 1000,
     HEARTBEAT_S = 10,
     REQUEST_TIMEOUT_MS = 5000,
+    FAREWELL_TIMEOUT_MS = 2000,
     NS_PER_MS = 1000000,
 };
 #define NUMBER_MAX (UINT64_C(1) << 48) /* of one number of a record */
@@ -68,6 +71,7 @@ struct goprofd_tracker {
     unsigned long long sent;
     unsigned long long failed;
     size_t group_count;
+    size_t text_bytes; /* of all groups */
     struct group groups[GROUPS_MAX];
     uint16_t slots[SLOTS]; /* group + 1 */
 };
@@ -136,12 +140,18 @@ static bool is_zero(const struct counts *counts)
     return (counts->alloc_objects | counts->alloc_bytes | counts->free_objects | counts->free_bytes) == 0;
 }
 
+/* What is nonsense stands still at the end of the numbers: it does not turn around. */
+static void add_number(uint64_t *sum, uint64_t more)
+{
+    *sum = *sum > UINT64_MAX - more ? UINT64_MAX : *sum + more;
+}
+
 static void add(struct counts *sum, const struct counts *more)
 {
-    sum->alloc_objects += more->alloc_objects;
-    sum->alloc_bytes += more->alloc_bytes;
-    sum->free_objects += more->free_objects;
-    sum->free_bytes += more->free_bytes;
+    add_number(&sum->alloc_objects, more->alloc_objects);
+    add_number(&sum->alloc_bytes, more->alloc_bytes);
+    add_number(&sum->free_objects, more->free_objects);
+    add_number(&sum->free_bytes, more->free_bytes);
 }
 
 static void put_head(const struct goprofd_tracker *tracker, struct bytes *out, uint64_t sequence,
@@ -199,9 +209,42 @@ static size_t ignore(char *text, size_t size, size_t count, void *context)
     return size * count;
 }
 
-/* The status, or 0 if there was no answer. */
-static long post(const struct goprofd_tracker *tracker, CURL *curl, const struct bytes *body)
+static time_t now_s(void)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static bool is_stopping(struct goprofd_tracker *tracker)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const bool stopping = tracker->stopping;
+    pthread_mutex_unlock(&tracker->lock);
+    return stopping;
+}
+
+struct begun {
+    struct goprofd_tracker *tracker;
+    time_t at_s;
+};
+
+/* Nobody who ends waits for the whole patience of a request that was under way. */
+static int give_up_when_stopping(void *context, curl_off_t download, curl_off_t downloaded, curl_off_t upload,
+                                 curl_off_t uploaded)
+{
+    const struct begun *begun = context;
+    (void)download;
+    (void)downloaded;
+    (void)upload;
+    (void)uploaded;
+    return is_stopping(begun->tracker) && now_s() - begun->at_s > FAREWELL_TIMEOUT_MS / 1000;
+}
+
+/* The status, or 0 if there was no answer. */
+static long post(struct goprofd_tracker *tracker, CURL *curl, const struct bytes *body)
+{
+    struct begun begun = {.tracker = tracker, .at_s = now_s()};
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/msgpack");
     long status = 0;
     if (headers != NULL && tracker->authorization != NULL) {
@@ -213,7 +256,10 @@ static long post(const struct goprofd_tracker *tracker, CURL *curl, const struct
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body->at);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)body->length);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)REQUEST_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, is_stopping(tracker) ? (long)FAREWELL_TIMEOUT_MS : (long)REQUEST_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, give_up_when_stopping);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &begun);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* goprofd is on this host */
     if (tracker->socket_path != NULL)
@@ -234,13 +280,6 @@ struct sender {
     uint64_t sequence;
     time_t sent_s;
 };
-
-static time_t now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
 
 static void note(struct goprofd_tracker *tracker, bool ok)
 {
@@ -324,6 +363,10 @@ static size_t plain_length(const unsigned char *text)
     const size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
     if (c < 0x20 || c == 0x7f || more > 3)
         return 0;
+    /* Forms that are too long, surrogates, and what lies above U+10FFFF: the second byte tells. */
+    if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f) || (c == 0xf0 && text[1] < 0x90) ||
+        (c == 0xf4 && text[1] > 0x8f))
+        return 0;
     for (size_t i = 1; i <= more; i++) {
         if ((text[i] & 0xc0) != 0x80) /* also at the end */
             return 0;
@@ -371,6 +414,7 @@ static struct group *new_group(struct goprofd_tracker *tracker, const char *type
         return NULL;
     }
     tracker->group_count++;
+    tracker->text_bytes += strlen(group->type) + strlen(group->tag);
     return group;
 }
 
@@ -383,7 +427,9 @@ static struct group *group_for(struct goprofd_tracker *tracker, const char *type
         if (tracker->groups[tracker->slots[at] - 1].hash == hash)
             return &tracker->groups[tracker->slots[at] - 1];
     }
-    if (tracker->group_count >= GROUPS_MAX - 1 && strcmp(type, "other") != 0)
+    const bool is_full = tracker->group_count >= GROUPS_MAX - 1 ||
+                         tracker->text_bytes > TEXTS_MAX_BYTES - 2 * TEXT_MAX_BYTES;
+    if (is_full && (strcmp(type, "other") != 0 || strcmp(tag, "other") != 0))
         return group_for(tracker, "other", "other");
     if (tracker->group_count == GROUPS_MAX)
         return &tracker->groups[GROUPS_MAX - 1];
@@ -419,11 +465,23 @@ void goprofd_track_free(struct goprofd_tracker *tracker, const char *type, const
 
 /* ---- life ---- */
 
+static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+/* A header ends where a line does. */
+static bool is_one_line(const char *token)
+{
+    for (; *token != '\0'; token++) {
+        if ((unsigned char)*token < 0x20 || *token == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static bool is_name(const char *name)
 {
     const size_t length = strlen(name);
     return length > 0 && length <= TARGET_MAX_BYTES && name[0] != '.' && strcmp(name, "all") != 0 &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length;
+           strspn(name, name_letters) == length;
 }
 
 static char *join(const char *left, const char *right)
@@ -445,9 +503,12 @@ static bool set_address(struct goprofd_tracker *tracker, const char *url)
         tracker->url = strdup("http://goprofd/v1/track");
         return tracker->socket_path != NULL && tracker->url != NULL && url[5] == '/';
     }
-    tracker->url = join(url, "/v1/track");
-    return tracker->url != NULL &&
-           (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0);
+    const size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    if (scheme == 0 || url[scheme] == '\0' || url[scheme] == '/')
+        return false;
+    const bool slash = url[strlen(url) - 1] == '/';
+    tracker->url = join(url, slash ? "v1/track" : "/v1/track");
+    return tracker->url != NULL;
 }
 
 static void release(struct goprofd_tracker *tracker)
@@ -463,15 +524,29 @@ static void release(struct goprofd_tracker *tracker)
     free(tracker);
 }
 
+/* What makes a name of the program's, as the client for Go does it; NULL without memory. */
+static char *default_name(const char *program)
+{
+    char *name = calloc(1, TARGET_MAX_BYTES + 2);
+    if (name == NULL)
+        return NULL;
+    while (*program == '.')
+        program++;
+    if (*program == '\0' || strcmp(program, "all") == 0)
+        name[0] = 'x';
+    for (size_t i = strlen(name); *program != '\0' && i < TARGET_MAX_BYTES; program++)
+        name[i++] = strchr(name_letters, *program) != NULL ? *program : '_';
+    return name;
+}
+
 static bool set_options(struct goprofd_tracker *tracker, const struct goprofd_options *options)
 {
-    const char *target = options->target != NULL ? options->target : program_invocation_short_name;
+    tracker->target = options->target != NULL ? strdup(options->target) : default_name(program_invocation_short_name);
     tracker->interval_ms = options->interval_ms > 0 ? options->interval_ms : INTERVAL_DEFAULT_MS;
-    tracker->target = strdup(target);
     if (options->token != NULL)
         tracker->authorization = join("Authorization: Bearer ", options->token);
-    return tracker->target != NULL && is_name(target) &&
-           (options->token == NULL || tracker->authorization != NULL) &&
+    return tracker->target != NULL && is_name(tracker->target) &&
+           (options->token == NULL || (tracker->authorization != NULL && is_one_line(options->token))) &&
            set_address(tracker, options->url) &&
            getrandom(&tracker->instance, sizeof(tracker->instance), 0) == sizeof(tracker->instance);
 }
@@ -485,7 +560,14 @@ static bool start(struct goprofd_tracker *tracker)
     pthread_mutex_init(&tracker->lock, NULL);
     pthread_cond_init(&tracker->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&tracker->thread, NULL, run, tracker) == 0)
+    /* The program's signals are not for its guest: a thread that takes none takes none away from sigwait(). */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&tracker->thread, NULL, run, tracker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed == 0)
         return true;
     pthread_cond_destroy(&tracker->wake);
     pthread_mutex_destroy(&tracker->lock);

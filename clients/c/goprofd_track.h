@@ -23,7 +23,7 @@ struct goprofd_tracker;
 /* All members may be NULL or 0. */
 struct goprofd_options {
     const char *url;    /* "http://127.0.0.1:8080" (the default), https://..., or "unix:/run/goprofd.sock" */
-    const char *target; /* what goprofd calls the program: letters, digits, '.', '_', '-'; default: its name */
+    const char *target; /* what goprofd calls the program: letters, digits, '.', '_', '-'; default: its name, made of these */
     const char *token;  /* sent as "Authorization: Bearer TOKEN" */
     unsigned interval_ms; /* between two batches; default: 1000 */
 };

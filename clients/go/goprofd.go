@@ -31,7 +31,8 @@ import (
 const (
 	groupsMax    = 2048 // types and tags; what is more is counted as "other"
 	textMaxBytes = 256
-	numberMax    = 1 << 48 // of one number of a record
+	textsMax     = 512 << 10 // bytes of all types and tags: goprofd takes no body larger than 1 MiB
+	numberMax    = 1 << 48   // of one number of a record
 	heartbeat    = 10 * time.Second
 )
 
@@ -45,6 +46,18 @@ type Options struct {
 }
 
 type key struct{ typ, tag string }
+
+// As much as can become of it in a batch.
+func (k key) bytes() int {
+	bytes := 0
+	for _, text := range []string{k.typ, k.tag} {
+		if len(text) > textMaxBytes {
+			text = text[:textMaxBytes]
+		}
+		bytes += len(text)
+	}
+	return bytes
+}
 
 type counts struct {
 	allocObjects, allocBytes, freeObjects, freeBytes uint64
@@ -209,6 +222,7 @@ type sender struct {
 	sequence uint64
 	sent     time.Time
 	totals   map[key]counts // of all that was ever put into a batch: goprofd may be started anew and ask
+	texts    int            // bytes of their types and tags
 }
 
 func (t *Tracker) run() {
@@ -238,8 +252,13 @@ func (s *sender) flush() {
 		}
 		records := make(map[key]counts, len(groups))
 		for name, group := range groups {
-			if _, known := s.totals[name]; !known && len(s.totals) >= groupsMax {
-				name = key{"other", "other"}
+			if _, known := s.totals[name]; !known {
+				if len(s.totals) >= groupsMax || s.texts+name.bytes() > textsMax-2*textMaxBytes {
+					name = key{"other", "other"}
+				}
+				if _, known := s.totals[name]; !known {
+					s.texts += name.bytes()
+				}
 			}
 			record := records[name]
 			record.add(*group)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -151,6 +153,26 @@ func TestWithoutGoprofdMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d groups are kept", groups)
 	}
 	tracker.Close()
+}
+
+// Totals cannot be sent in pieces.
+func TestNoBatchIsLargerThanGoprofdTakesHoweverLongTheTextsAre(t *testing.T) {
+	d := newDouble(t, 412)
+	tracker, err := New(Options{URL: d.URL, Target: "test", Interval: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 300)
+	for i := 0; i < groupsMax; i++ {
+		tracker.TrackAllocation(strconv.Itoa(100000+i)+long, strconv.Itoa(i)+long, 1)
+	}
+	tracker.Close()
+	bodies := d.wait(t, 2)
+	for i, body := range bodies[:2] {
+		if len(body) > 1<<20 || len(body) < 400<<10 || !holds(body, "other") {
+			t.Errorf("batch %d has %d bytes", i+1, len(body))
+		}
+	}
 }
 
 func TestWhatMakesNoSenseIsAnErrorAtTheStart(t *testing.T) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/json.h"
 #include "core/store/msgpack_bytes.h"
 
 enum { RECORD_MEMBERS_MIN = 4, RECORD_MEMBERS_MAX = 6, MEMBERS_MAX = 16, SHOWN_BYTES = 40 };
@@ -44,14 +45,10 @@ static bool is_plain(const char *text, size_t length)
 {
     for (size_t i = 0; i < length;) {
         const unsigned char c = (unsigned char)text[i];
-        const size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
-        if (c < 0x20 || c == 0x7f || more > length - i - 1)
+        const size_t step = json_utf8_length(text + i, length - i);
+        if (step == 0 || c < 0x20 || c == 0x7f)
             return false;
-        for (size_t k = 1; k <= more; k++) {
-            if (((unsigned char)text[i + k] & 0xc0) != 0x80)
-                return false;
-        }
-        i += more + 1;
+        i += step;
     }
     return true;
 }
