@@ -307,6 +307,23 @@ void core_file_set_image(struct core_file *core, const char *image_path,
 
 /* ---- memory ---- */
 
+/* Whether the program's file has what memory had at [offset]: not of what the program or its loader could write,
+ * of which the file has the first values only. */
+static bool is_unchanged(const struct elf_file *image, uint64_t offset)
+{
+    size_t count;
+    const struct elf_segment *segments = elf_file_segments(image, &count);
+    bool writable = false;
+    for (size_t i = 0; i < count; i++) {
+        if (offset < segments[i].offset || offset - segments[i].offset >= segments[i].file_bytes)
+            continue;
+        if (!segments[i].writable)
+            return true;
+        writable = true;
+    }
+    return !writable;
+}
+
 /* Copies what one piece of the core, or of the image, has of [length] bytes from [address] on; returns
  * how many, 0 with [err]. */
 static size_t copy_piece(const struct core_file *core, uint64_t address, char *into, size_t length,
@@ -324,7 +341,8 @@ static size_t copy_piece(const struct core_file *core, uint64_t address, char *i
     if (segment != NULL && segment->start > address)
         limit = segment->start;
     const struct core_mapped_file *file = file_at(core, address);
-    if (file == NULL || core->image == NULL || strcmp(file->path, core->image_path) != 0) {
+    if (file == NULL || core->image == NULL || strcmp(file->path, core->image_path) != 0 ||
+        !is_unchanged(core->image, file->offset + (address - file->start))) {
         (void)error_set(err, ERROR_CORRUPT,
                         "%s does not hold the memory at 0x%llx: was it written with a "
                         "/proc/PID/coredump_filter that leaves out anonymous memory?",

@@ -132,7 +132,7 @@ struct dumped {
     char *core;
 };
 
-static struct dumped dump(const char *program)
+static struct dumped dump_filtered(const char *program, const char *filter)
 {
     const struct go_version newest = go_version_newest();
     struct dumped dumped = {.folder = scratch_new()};
@@ -151,7 +151,9 @@ static struct dumped dump(const char *program)
     static const char *const environment[] = {"GOTRACEBACK=crash", NULL};
     const struct process_options options = {.folder = dumped.folder, .environment = environment};
     char *log_path = path_join(dumped.folder, "target.log");
-    const char *argv[] = {"sh", "-c", "ulimit -c unlimited && exec \"$0\"", dumped.program, NULL};
+    const char *argv[] = {"sh", "-c",
+                          "ulimit -c unlimited && echo \"$1\" >/proc/self/coredump_filter && exec \"$0\"",
+                          dumped.program, filter, NULL};
     dumped.process = process_start(argv, log_path, &options);
     char *address = process_wait_for(&dumped.process, "listening ", SOON_MS);
     const char *colon = strrchr(address, ':');
@@ -167,6 +169,11 @@ static struct dumped dump(const char *program)
     cr_assert_eq(process_stop(&dumped.process, SIGABRT, SOON_MS), 128 + SIGABRT);
     cr_assert_eq(access(dumped.core, R_OK), 0, "no core");
     return dumped;
+}
+
+static struct dumped dump(const char *program)
+{
+    return dump_filtered(program, "0x33"); /* the kernel's default */
 }
 
 static void dumped_release(struct dumped *dumped)
@@ -239,4 +246,15 @@ Test(core_files, that_cannot_be_read_are_refused_with_the_reason)
     assert_refusal(dumped.core, NULL, dumped.folder, "add the path of a copy");
     free(other);
     dumped_release(&dumped);
+}
+
+/* Neither a program whose variables have fixed places nor one that is searched for its module data. */
+Test(core_files, written_without_the_programs_memory_name_the_filter)
+{
+    static const char *const programs[] = {"profile_target", "modes/pie"};
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        struct dumped dumped = dump_filtered(programs[i], "0");
+        assert_refusal(dumped.core, NULL, dumped.folder, "coredump_filter");
+        dumped_release(&dumped);
+    }
 }
