@@ -85,11 +85,16 @@ void handle_profile_diff(struct request *request)
     }
     const char *id = view->info->facts.id;
     const bool has_to = (query->given & PARAM_BIT(TO)) != 0;
+    const uint64_t from_ns = query_time_ns(&query->from, now_ns);
+    const uint64_t to_ns = has_to ? query_time_ns(&query->to, now_ns) : now_ns;
+    if (has_to && from_ns > to_ns) {
+        reply_error(request->req, 400, "parameter from: lies after to");
+        return;
+    }
     struct two_profiles profiles = {.from = NULL};
-    profiles.from = board_profile_at(board, id, query_time_ns(&query->from, now_ns), &err);
+    profiles.from = board_profile_at(board, id, from_ns, &err);
     if (profiles.from != NULL)
-        profiles.to =
-            board_profile_at(board, id, has_to ? query_time_ns(&query->to, now_ns) : now_ns, &err);
+        profiles.to = board_profile_at(board, id, to_ns, &err);
     if (profiles.to != NULL) {
         profiles.diff = profile_diff_new(profiles.from, profiles.to);
         if (profiles.diff == NULL)

@@ -146,6 +146,7 @@ Test(server, shows_what_changed_between_two_instants)
     fixture_start(&fixture);
     expect("/v1/profiles/diff?target=demo", 400, "parameter from: missing");
     expect("/v1/profiles/diff?target=demo&from=yesterday", 400, "parameter from");
+    expect("/v1/profiles/diff?target=demo&from=-1s&to=-5m", 400, "parameter from: lies after to");
     expect("/v1/profiles/diff?target=demo&from=0", 404, "no heap profile of demo is so old");
     expect("/v1/profiles/diff?target=demo&from=-1s&format=json", 400, "parameter format");
     expect("/v1/profiles/diff?target=demo&from=-1s&format=text", 200, "bytes in use, from");
