@@ -88,8 +88,8 @@ const struct route routes[] = {
     {"GET",  "/v1/suggestions",             handle_suggestions,     ROUTE_API, true,  FINDING_PARAMS, "What to change, with evidence; newest first"},
     {"GET",  "/v1/alerts",                  handle_alerts,          ROUTE_API, true,  FINDING_PARAMS, "Alerts, open and lately resolved; newest first"},
     {"GET",  "/v1/rules",                   handle_rules,           ROUTE_API, true,  ONLY_FORMAT,    "How each rule is doing, and the last reload"},
-    {"GET",  "/v1/rules/:id",               handle_rule,            ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Why a rule did or did not fire: what its last evaluations looked at, on one target or all"},
     {"POST", "/v1/rules/reload",            handle_rules_reload,    ROUTE_API, true,  ONLY_FORMAT,    "Loads the rules anew; 422 with FILE:LINE when one is broken, the old ones then stay"},
+    {"GET",  "/v1/rules/:id",               handle_rule,            ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Why a rule did or did not fire: what its last evaluations looked at, on one target or all"},
     {"POST", "/v1/capture/heap",            handle_capture_heap,    ROUTE_API, true,  {.allowed = PARAM_BIT(TARGET) | PARAM_BIT(FORMAT)}, "Keeps the heap profile of a target, or of every one with `target=all`, as a file"},
     {"POST", "/v1/track",                   handle_track,           ROUTE_API, true,  ONLY_FORMAT,    "Takes a batch of allocations that a program tracked itself, in msgpack (docs/track.md)"},
     {"GET",  "/v1/profiles/diff",           handle_profile_diff,    ROUTE_API, false, DIFF_PARAMS,    "What changed in the heap of a target from one instant to another: for `go tool pprof`, as a flame graph, or as a table"},
@@ -202,6 +202,7 @@ void routes_find(const struct config *config, bool on_pprof_listener, const char
 {
     bool get = false;
     bool post = false;
+    bool literal = false;
     char id[ROUTE_ID_MAX_BYTES];
     match->route = NULL;
     match->id[0] = '\0';
@@ -210,6 +211,10 @@ void routes_find(const struct config *config, bool on_pprof_listener, const char
         if (!route_group_is_served(routes[i].group, config, on_pprof_listener) ||
             !path_matches(routes[i].path, path, path_length, id))
             continue;
+        /* A path in full is not also an ":id", whose row stands below it: GET /v1/rules/reload asks for no rule. */
+        if (literal && id[0] != '\0')
+            continue;
+        literal = id[0] == '\0';
         if (method_matches(&routes[i], method, method_length)) {
             match->route = &routes[i];
             memcpy(match->id, id, strlen(id) + 1);
@@ -284,11 +289,11 @@ static bool is_foreign_origin(const h2o_req_t *req, const struct config *config)
            strncasecmp(host, req->input.authority.base, length) != 0;
 }
 
-static bool accepts_json(const h2o_req_t *req)
+static bool accepts_json(h2o_req_t *req)
 {
-    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
-    return at == -1 || accept_allows(req->headers.entries[at].value.base,
-                                     req->headers.entries[at].value.len, "application", "json");
+    const h2o_iovec_t accept = reply_list_header(req, H2O_TOKEN_ACCEPT);
+    return accept.base == NULL ||
+           accept_allows(accept.base, accept.len, "application", "json");
 }
 
 /* The path without query, as received.  A proxy's absolute form loses scheme and host. */

@@ -58,6 +58,8 @@ Test(routes, gives_head_wherever_get_is)
 Test(routes, tells_what_a_path_allows_when_the_method_is_wrong)
 {
     cr_assert_str_eq(find("GET", "/v1/capture/heap").allow, "POST, OPTIONS");
+    cr_assert_str_eq(find("GET", "/v1/rules/reload").allow, "POST, OPTIONS", "not a rule's name");
+    cr_assert_str_eq(find("POST", "/v1/rules/reloaded").allow, "GET, HEAD, OPTIONS");
     cr_assert_str_eq(find("DELETE", "/v1/targets").allow, "GET, HEAD, OPTIONS");
     cr_assert_str_eq(find("get", "/v1/targets").allow, "GET, HEAD, OPTIONS", "methods have a case");
 }
