@@ -58,9 +58,8 @@ static struct body *convert(const struct body *body)
 /* By name only, and not after Prometheus' own text: who takes anything gets what everybody reads. */
 static bool wants_openmetrics(h2o_req_t *req)
 {
-    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
-    return at != -1 && accept_asks_openmetrics(req->headers.entries[at].value.base,
-                                               req->headers.entries[at].value.len);
+    const h2o_iovec_t accept = reply_list_header(req, H2O_TOKEN_ACCEPT);
+    return accept.base != NULL && accept_asks_openmetrics(accept.base, accept.len);
 }
 
 /* Like client_golang, an Accept that names neither form is answered with the text format; a scraper

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/store/json_msgpack.h"
 #include "http/loop.h"
+#include "http/query.h"
 
 const char CONTENT_TYPE_JSON[] = "application/json";
 const char CONTENT_TYPE_TEXT[] = "text/plain; charset=utf-8";
@@ -229,24 +230,72 @@ static void send_bytes(h2o_req_t *req, int status, h2o_iovec_t bytes)
     h2o_send(req, &bytes, head || bytes.len == 0 ? 0 : 1, H2O_SEND_STATE_FINAL);
 }
 
-bool reply_wants_msgpack(const h2o_req_t *req)
+/* Lines of one name are one list, as if they had been sent with commas (RFC 9110 5.3). */
+h2o_iovec_t reply_list_header(h2o_req_t *req, const h2o_token_t *name)
 {
-    static const char parameter[] = "format=";
-    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, -1);
-    const h2o_iovec_t path = req->input.path;
-    const char *rest = path.len == 0 ? NULL : memchr(path.base, '?', path.len);
-    const char *end = path.base + path.len;
-    while (rest != NULL && (size_t)(end - rest) > sizeof(parameter)) {
-        rest++; /* behind '?' or '&' */
-        if (memcmp(rest, parameter, sizeof(parameter) - 1) == 0)
-            return rest[sizeof(parameter) - 1] == 'm'; /* checked by query_parse() */
-        rest = memchr(rest, '&', (size_t)(end - rest));
+    const ssize_t first = h2o_find_header(&req->headers, name, -1);
+    if (first == -1)
+        return h2o_iovec_init(NULL, 0);
+    h2o_iovec_t list = req->headers.entries[first].value;
+    for (ssize_t at = h2o_find_header(&req->headers, name, first); at != -1;
+         at = h2o_find_header(&req->headers, name, at)) {
+        const h2o_iovec_t more = req->headers.entries[at].value;
+        char *joined = h2o_mem_alloc_pool(&req->pool, list.len + more.len + 1);
+        memcpy(joined, list.base, list.len);
+        joined[list.len] = ',';
+        memcpy(joined + list.len + 1, more.base, more.len);
+        list = h2o_iovec_init(joined, list.len + more.len + 1);
     }
-    return at != -1 && accept_asks_msgpack(req->headers.entries[at].value.base,
-                                           req->headers.entries[at].value.len);
+    return list;
 }
 
-static struct body *choose_form(const h2o_req_t *req, struct body *body)
+/* Whether the pair [text], percent-encoded or not, is [name]=; its value goes to [value]. */
+static bool pair_value(const char *text, size_t length, const char *name, char *value, size_t size)
+{
+    char decoded[16];
+    const char *equals = memchr(text, '=', length);
+    if (equals == NULL ||
+        !query_decode(text, (size_t)(equals - text), true, decoded, sizeof(decoded)) ||
+        strcmp(decoded, name) != 0)
+        return false;
+    const size_t used = (size_t)(equals + 1 - text);
+    if (!query_decode(equals + 1, length - used, true, value, size))
+        value[0] = '\0';
+    return true;
+}
+
+/* What ?format= asks for, as query_parse() reads it; "" where it is not a form.  False without it. */
+static bool format_asked(const h2o_req_t *req, char *value, size_t size)
+{
+    const h2o_iovec_t path = req->input.path;
+    const char *rest = path.len == 0 ? NULL : memchr(path.base, '?', path.len);
+    const char *path_end = path.base + path.len;
+    while (rest != NULL) {
+        rest++; /* behind '?' or '&' */
+        const char *end = memchr(rest, '&', (size_t)(path_end - rest));
+        const size_t length = (size_t)((end != NULL ? end : path_end) - rest);
+        if (pair_value(rest, length, query_params[PARAM_FORMAT].name, value, size))
+            return true;
+        rest = end;
+    }
+    return false;
+}
+
+/* A form that does not exist is an error, which is told in the form that Accept lets through. */
+bool reply_wants_msgpack(h2o_req_t *req)
+{
+    char format[16];
+    if (format_asked(req, format, sizeof(format))) {
+        if (strcmp(format, "msgpack") == 0)
+            return true;
+        if (strcmp(format, "json") == 0 || strcmp(format, "flamegraph") == 0)
+            return false;
+    }
+    const h2o_iovec_t accept = reply_list_header(req, H2O_TOKEN_ACCEPT);
+    return accept.base != NULL && accept_asks_msgpack(accept.base, accept.len);
+}
+
+static struct body *choose_form(h2o_req_t *req, struct body *body)
 {
     if (body->content_type != CONTENT_TYPE_JSON || !reply_wants_msgpack(req))
         return body;
@@ -259,9 +308,8 @@ static struct body *choose_form(const h2o_req_t *req, struct body *body)
 
 static struct body *choose_encoding(h2o_req_t *req, struct body *body)
 {
-    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT_ENCODING, -1);
-    if (at == -1 || !accept_encoding_allows_gzip(req->headers.entries[at].value.base,
-                                                 req->headers.entries[at].value.len))
+    const h2o_iovec_t codings = reply_list_header(req, H2O_TOKEN_ACCEPT_ENCODING);
+    if (codings.base == NULL || !accept_encoding_allows_gzip(codings.base, codings.len))
         return body;
     if (!body->gzip_tried) {
         body->gzip_tried = true;
@@ -278,11 +326,10 @@ static struct body *choose_encoding(h2o_req_t *req, struct body *body)
 static bool client_has(h2o_req_t *req, struct body *body)
 {
     char *text = h2o_mem_alloc_pool(&req->pool, 24);
-    const ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_IF_NONE_MATCH, -1);
+    const h2o_iovec_t known = reply_list_header(req, H2O_TOKEN_IF_NONE_MATCH);
     const int length = snprintf(text, 24, "W/\"%016llx\"", (unsigned long long)etag_of(body));
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, text, (size_t)length);
-    return at != -1 && if_none_match(req->headers.entries[at].value.base,
-                                     req->headers.entries[at].value.len, text);
+    return known.base != NULL && if_none_match(known.base, known.len, text);
 }
 
 /* What changes with every look, or is small, is not worth asking for again. */

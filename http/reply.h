@@ -12,7 +12,9 @@
 #include "core/base/buffer.h"
 #include "core/base/error.h"
 
+struct st_h2o_iovec_t;
 struct st_h2o_req_t;
+struct st_h2o_token_t;
 
 extern const char CONTENT_TYPE_JSON[];
 extern const char CONTENT_TYPE_TEXT[];
@@ -95,7 +97,10 @@ bool accept_asks_openmetrics(const char *header, size_t length);
 /* Whether an If-None-Match header names [etag] (weak comparison), or is "*". */
 bool if_none_match(const char *header, size_t length, const char *etag);
 
+/* All lines of the header [name] as one list; base NULL without any.  In the request's pool. */
+struct st_h2o_iovec_t reply_list_header(struct st_h2o_req_t *req, const struct st_h2o_token_t *name);
+
 /* Whether the client wants msgpack, by ?format= or Accept. */
-bool reply_wants_msgpack(const struct st_h2o_req_t *req);
+bool reply_wants_msgpack(struct st_h2o_req_t *req);
 
 #endif

@@ -589,6 +589,47 @@ Test(server, gives_any_json_answer_as_msgpack_too)
     answer_release(&answer);
 }
 
+/* What query_parse() took for msgpack is answered so, however it was written; what it refused is
+ * told in the form that people read. */
+Test(server, reads_the_format_as_the_parser_of_parameters_does)
+{
+    fixture_start(&fixture);
+    static const char *const written[] = {
+        "/v1/metrics/latest?format=%6Dsgpack", "/v1/metrics/latest?%66ormat=msgpack",
+        "/v1/metrics/latest?_=format=json&target=demo&format=msgpack"};
+    for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+        struct answer answer = fixture_get(&fixture, written[i]);
+        assert_is_msgpack_map(&answer, 16);
+        answer_release(&answer);
+    }
+    expect("/v1/metrics/latest?format=mpack", 400, "{\"error\":\"parameter format");
+    expect("/v1/metrics/latest?_format=msgpack", 200, "{\"timestamp\"");
+}
+
+Test(server, takes_several_lines_of_a_header_for_one_list)
+{
+    fixture_start(&fixture);
+    const char *const forms[] = {"Accept: application/xml", "Accept: application/msgpack", NULL};
+    struct answer answer =
+        fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = forms});
+    assert_is_msgpack_map(&answer, 16);
+    answer_release(&answer);
+    const char *const codings[] = {"Accept-Encoding: br", "Accept-Encoding: gzip", NULL};
+    answer = fixture_call(&fixture, &(struct call){.path = "/metrics", .headers = codings});
+    expect_header(&answer, "content-encoding", "gzip");
+    answer_release(&answer);
+    char etag[64];
+    char header[96];
+    answer = fixture_get(&fixture, "/v1/metrics/latest");
+    cr_assert(answer_header(&answer, "etag", etag, sizeof(etag)));
+    answer_release(&answer);
+    (void)snprintf(header, sizeof(header), "If-None-Match: %s", etag);
+    const char *const known[] = {"If-None-Match: \"other\"", header, NULL};
+    answer = fixture_call(&fixture, &(struct call){.path = "/v1/metrics/latest", .headers = known});
+    cr_assert_eq(answer.status, 304);
+    answer_release(&answer);
+}
+
 Test(server, does_not_send_again_what_the_client_has)
 {
     fixture_start(&fixture);
