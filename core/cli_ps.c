@@ -76,6 +76,8 @@ static void print_row(const struct ps_row *row, pid_t pid, const struct go_found
         go_process_facts(process, &facts);
         if (facts.exe != NULL && facts.exe[0] != '\0')
             command = base_name(found->through_loader ? found->image : facts.exe);
+        if (facts.go_version != NULL && facts.go_version[0] != '\0')
+            go_version = facts.go_version; /* also where only the process itself tells it */
     }
     char line[sizeof(verdict) + 256];
     (void)snprintf(line, sizeof(line), "%-8d %-20.20s %-12.40s %9s %9s %10s  %s", (int)pid, command,

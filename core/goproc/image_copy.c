@@ -1,4 +1,4 @@
-/* image_copy.c - finds ELF headers in anonymous memory and copies what they describe.
+/* image_copy.c - finds ELF headers in memory that no file can be opened for, and copies what they describe.
  *
  * Called by go_process.c and go_finder.c when neither the executable nor a mapped file is Go.  The header is
  * the target's: sizes are capped and every address is only read through [memory]. */
@@ -20,9 +20,11 @@ enum {
     IMAGE_MIN_BYTES = 128 << 10, /* less is no Go runtime */
     COPY_STEP_BYTES = 256 << 10,
     HEADERS_MAX = 4096, /* looked for at the starts of so many mappings */
+    NOTES_MAX_BYTES = 1024, /* of one segment */
 };
 #define IMAGE_MAX_BYTES (UINT64_C(256) << 20)
 static const char memfd_prefix[] = "/memfd:";
+static const char deleted_suffix[] = " (deleted)";
 
 struct image {
     uint64_t start; /* of its header */
@@ -38,10 +40,21 @@ static bool has_no_file(const struct procfs_mapping *mapping)
             strncmp(mapping->path, memfd_prefix, sizeof(memfd_prefix) - 1) == 0);
 }
 
+/* A library that was replaced or removed: only the kernel's own link still leads to it, which takes more rights
+ * (CAP_CHECKPOINT_RESTORE) than reading memory. */
+static bool has_lost_its_file(const struct procfs_mapping *mapping)
+{
+    const size_t length = strlen(mapping->path);
+    const size_t suffix = sizeof(deleted_suffix) - 1;
+    return mapping->readable && mapping->inode != 0 && length > suffix &&
+           strcmp(mapping->path + length - suffix, deleted_suffix) == 0;
+}
+
 bool image_copy_may_be_there(const struct procfs_maps *maps)
 {
     for (size_t i = 0; i < maps->count; i++)
-        if (has_no_file(&maps->mappings[i]) && maps->mappings[i].executable &&
+        if ((has_no_file(&maps->mappings[i]) || has_lost_its_file(&maps->mappings[i])) &&
+            maps->mappings[i].executable &&
             maps->mappings[i].end - maps->mappings[i].start >= IMAGE_MIN_BYTES)
             return true;
     return false;
@@ -74,6 +87,28 @@ static bool read_header(struct memory *memory, uint64_t start, struct image *ima
     image->start = start;
     image->bias = image->header.e_type == ET_DYN ? start - lowest : 0;
     return bytes >= IMAGE_MIN_BYTES && bytes <= IMAGE_MAX_BYTES && lowest + image->bias == start;
+}
+
+/* Whether the image notes Go's build id.  Any library may have lost its file, the C library to begin with after each
+ * update: those are not copied. */
+static bool notes_go(struct memory *memory, const struct image *image)
+{
+    static const unsigned char begin[] = {4, 0, 0, 0}; /* the length of the name "Go\0\0" */
+    static const unsigned char type_and_name[] = {4, 0, 0, 0, 'G', 'o', 0, 0};
+    unsigned char note[sizeof(begin) + 4 + sizeof(type_and_name)];
+
+    for (size_t i = 0; i < image->header.e_phnum; i++) {
+        const Elf64_Phdr *segment = &image->segments[i];
+        uint64_t at = segment->p_vaddr + image->bias;
+        const uint64_t end = at + (segment->p_filesz < NOTES_MAX_BYTES ? segment->p_filesz : NOTES_MAX_BYTES);
+        if (segment->p_type != PT_NOTE)
+            continue;
+        for (; at + sizeof(note) <= end && memory_read(memory, at, note, sizeof(note), NULL); at += 4)
+            if (memcmp(note, begin, sizeof(begin)) == 0 &&
+                memcmp(note + sizeof(begin) + 4, type_and_name, sizeof(type_and_name)) == 0)
+                return true;
+    }
+    return false;
 }
 
 static bool write_all(int fd, const unsigned char *bytes, size_t length, uint64_t offset,
@@ -130,10 +165,13 @@ int image_copy_open(struct memory *memory, const struct procfs_maps *maps, uint6
     size_t looked_at = 0;
 
     for (size_t i = 0; !found && i < maps->count && looked_at < HEADERS_MAX; i++) {
-        if (!has_no_file(&maps->mappings[i]))
+        const struct procfs_mapping *mapping = &maps->mappings[i];
+        const bool is_anonymous = has_no_file(mapping);
+        if (!is_anonymous && (mapping->offset != 0 || !has_lost_its_file(mapping)))
             continue;
         looked_at++;
-        found = read_header(memory, maps->mappings[i].start, &image);
+        found = read_header(memory, mapping->start, &image) &&
+                (is_anonymous || notes_go(memory, &image));
     }
     if (!found) {
         error_set(err, ERROR_NOT_FOUND, "no program is in its anonymous memory");

@@ -2,8 +2,9 @@
  *
  * A packed program (UPX and the like) unpacks itself into anonymous memory: no file on disk holds
  * what runs.  Its ELF header lies there with its segments, so they are copied to where the header
- * says that they are in a file, and from then on it is one like any other.  Called at
- * open, and by the finder for processes that look like it. */
+ * says that they are in a file, and from then on it is one like any other.  A library whose file was replaced or
+ * removed goes the same way where the kernel's link to it may not be followed.  Called at open, and by the finder
+ * for processes that look like it. */
 #ifndef GOPROFD_GOPROC_IMAGE_COPY_H
 #define GOPROFD_GOPROC_IMAGE_COPY_H
 
@@ -15,11 +16,11 @@
 struct memory;
 struct procfs_maps;
 
-/* Whether code runs there that no file backs, and enough of it: all that a list of mappings tells. */
+/* Whether code runs there that no file backs (any more), and enough of it: all that a list of mappings tells. */
 bool image_copy_may_be_there(const struct procfs_maps *maps);
 
-/* The first image among the mappings of [maps] that no file backs, as an anonymous file; the caller
- * closes it.  [*start] gets the address of its header.  -1 with ERROR_NOT_FOUND if there is none,
+/* The first image among the mappings of [maps] that no file backs, or that notes Go's build id and has lost its
+ * file, as an anonymous file; the caller closes it.  [*start] gets the address of its header.  -1 with ERROR_NOT_FOUND if there is none,
  * ERROR_LIMIT if it is too large, or what reading fails with. */
 int image_copy_open(struct memory *memory, const struct procfs_maps *maps, uint64_t *start,
                     struct error *err);

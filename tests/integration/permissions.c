@@ -66,6 +66,38 @@ static void close_scene(struct scene *scene)
     scratch_remove(scene->folder);
 }
 
+/* A C program with a Go library of which no file is left: replaced by an update, say. */
+static struct scene open_scene_without_file(void)
+{
+    if (geteuid() != 0)
+        cr_skip_test("this test needs root");
+    const struct go_version newest = go_version_newest();
+    struct scene scene = {.folder = strdup("/tmp/goprofd-test-XXXXXX")};
+    cr_assert_not_null(mkdtemp(scene.folder));
+    cr_assert_eq(chmod(scene.folder, 0755), 0);
+    scene.program = path_join(scene.folder, "c-host");
+    scene.goprofd = path_join(scene.folder, "goprofd");
+    char *library = path_join(scene.folder, "library-stripped.so");
+    char *host_from = go_program_path(&newest, "c-host");
+    char *library_from = go_program_path(&newest, "modes/library-stripped.so");
+    char *output = NULL;
+    const char *copy[] = {"install", "-m", "755", host_from, library_from,
+                          GOPROFD_BINARY_DIR "/goprofd", scene.folder, NULL};
+    cr_assert_eq(process_run(copy, NULL, &output), 0, "%s", output);
+    free(output);
+
+    const char *argv[] = {NOBODY, scene.program, library, NULL};
+    char *log_path = path_join(scene.folder, "target.log");
+    scene.process = process_start(argv, log_path, NULL);
+    free(process_wait_for(&scene.process, "listening", SOON_MS));
+    cr_assert_eq(unlink(library), 0);
+    free(log_path);
+    free(library_from);
+    free(host_from);
+    free(library);
+    return scene;
+}
+
 /* What "goprofd heap PID" says, run by way of [launcher]; it must end with [status]. */
 static char *heap_by(const struct scene *scene, const char *const *launcher, int status)
 {
@@ -208,4 +240,21 @@ Test(permissions, an_empty_list_says_what_keeps_it_empty)
                    "/proc is mounted with hidepid: processes of other users are not listed");
     assert_ps_says("exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$0\" \"$@\"",
                    "without CAP_SYS_PTRACE: run goprofd as the same user");
+}
+
+/* The kernel's link to it is for root only; memory is not. */
+Test(permissions, a_library_that_lost_its_file_is_read_from_memory)
+{
+    struct scene scene = open_scene_without_file();
+    assert_reads(&scene, by_nobody);
+    assert_reads(&scene, by_root);
+
+    const char *argv[] = {NOBODY, scene.goprofd, "ps", NULL};
+    char row[64];
+    char *output = NULL;
+    cr_assert_eq(process_run(argv, NULL, &output), 0, "%s", output);
+    (void)snprintf(row, sizeof(row), "\n%-8d c-host               go", (int)scene.process.pid);
+    cr_assert_not_null(strstr(output, row), "no row of it in: %s", output);
+    free(output);
+    close_scene(&scene);
 }
