@@ -50,13 +50,15 @@ static void tell_alive(struct watchdog *watchdog)
 static void *run(void *context)
 {
     struct watchdog *watchdog = context;
-    const uint64_t pause_ns = watchdog->settings.period_ns / 2;
-    const struct timespec pause = {.tv_sec = (time_t)(pause_ns / CLOCK_NS_PER_S),
-                                   .tv_nsec = (long)(pause_ns % CLOCK_NS_PER_S)};
     struct pollfd stop = {.fd = watchdog->stop_fd, .events = POLLIN};
     do {
-        if (!is_stuck(watchdog))
+        const bool stuck = is_stuck(watchdog);
+        if (!stuck)
             tell_alive(watchdog);
+        /* The manager's patience is running out: that it gets on again is news for now, not for later. */
+        const uint64_t pause_ns = watchdog->settings.period_ns / (stuck ? 16 : 2);
+        const struct timespec pause = {.tv_sec = (time_t)(pause_ns / CLOCK_NS_PER_S),
+                                       .tv_nsec = (long)(pause_ns % CLOCK_NS_PER_S)};
         if (ppoll(&stop, 1, &pause, NULL) == -1 && errno != EINTR)
             clock_sleep_until_ns(clock_monotonic_ns() + pause_ns);
     } while (stop.revents == 0);
