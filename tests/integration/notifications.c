@@ -233,6 +233,61 @@ Test(notifications, a_webhook_that_is_busy_gets_its_message_later)
     scratch_remove(scratch);
 }
 
+/* Of one evaluation, one group, one cause: they open in one message and close in one. */
+Test(notifications, a_webhook_hears_of_alerts_of_one_group_in_one_message)
+{
+    static const char twins[] =
+        "return { name = 'twins', doc = 'docs/rules.md', group = 'memory_limit', clear_for = '100ms',\n"
+        "  evaluate = function(target)\n"
+        "    if target.num_gc >= %d then return end\n"
+        "    for _, pool in ipairs { 'a', 'b' } do\n"
+        "      alert { id = 'twin-' .. pool, severity = 'warning', message = pool, labels = { pool = pool, team = 'till' } }\n"
+        "    end\n"
+        "  end }\n";
+    char *scratch = scratch_new();
+    struct go_program receiver = start_receiver(scratch, NULL);
+    struct go_program target = start_target(scratch);
+    char *folder = daemon_folder_new();
+    char notify[160];
+    char *rule = NULL;
+    json_t *memstats = http_json(target.port, 200, "/memstats");
+    cr_assert(asprintf(&rule, twins, (int)answer_number(memstats, "NumGC") + 3) > 0);
+    json_decref(memstats);
+    free(file_write(folder, "rules/twins.lua", rule));
+    free(rule);
+    /* Not of the other rule's, which is critical. */
+    (void)snprintf(notify, sizeof(notify),
+                   "notify = { { webhook = 'http://127.0.0.1:%u/hook', severities = 'warning' } }",
+                   (unsigned)receiver.port);
+    struct daemon daemon = start_daemon(folder, &target, notify);
+
+    json_t *message = wait_for_message(&receiver);
+    const json_t *common = json_object_get(message, "commonLabels");
+    cr_assert_eq(json_array_size(json_object_get(message, "alerts")), 2);
+    cr_assert_str_eq(answer_text(message, "status"), "firing");
+    cr_assert_str_eq(answer_text(common, "group"), "memory_limit");
+    cr_assert_str_eq(answer_text(common, "target"), "shop");
+    cr_assert_str_eq(answer_text(common, "team"), "till");
+    cr_assert_null(json_object_get(common, "pool"), "which they do not share");
+    json_decref(message);
+
+    grow_up(&target);
+    wait_for_counter(&daemon, "goprofd_notifications_sent_total", 2);
+    char *output = process_output(&receiver.process);
+    const char *last = strstr(strstr(output, "took ") + 1, "took ");
+    cr_assert_not_null(last, "%s", output);
+    message = json_loads(last + strlen("took "), JSON_DISABLE_EOF_CHECK, NULL);
+    cr_assert_not_null(message, "%s", last);
+    cr_assert_str_eq(answer_text(message, "status"), "resolved");
+    cr_assert_eq(json_array_size(json_object_get(message, "alerts")), 2);
+    json_decref(message);
+    free(output);
+    daemon_stop(&daemon);
+    go_program_release(&target);
+    go_program_release(&receiver);
+    scratch_remove(scratch);
+}
+
 Test(notifications, a_refused_message_is_dropped_and_said)
 {
     char *scratch = scratch_new();
