@@ -78,11 +78,6 @@ void handle_profile_diff(struct request *request)
     struct error err = {.code = ERROR_NONE};
     if (view == NULL)
         return;
-    if ((query->given & PARAM_BIT(FROM)) == 0) {
-        reply_error(request->req, 400, "parameter from: missing; allowed: %s",
-                    query_params[PARAM_FROM].allowed);
-        return;
-    }
     const char *id = view->info->facts.id;
     const bool has_to = (query->given & PARAM_BIT(TO)) != 0;
     const uint64_t from_ns = query_time_ns(&query->from, now_ns);

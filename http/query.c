@@ -12,8 +12,8 @@ const struct param_info query_params[PARAM_COUNT] = {
          "first. Lists then span all targets"},
     [PARAM_LIMIT] = {"limit", "a whole number from 0 to the path's maximum",
                      "Most entries returned"},
-    [PARAM_SINCE] = {"since", "RFC 3339 time or Unix seconds", "Only from this instant on"},
-    [PARAM_UNTIL] = {"until", "RFC 3339 time or Unix seconds", "Only up to this instant"},
+    [PARAM_SINCE] = {"since", "RFC 3339 time or Unix seconds, 1970 to 2554", "Only from this instant on"},
+    [PARAM_UNTIL] = {"until", "RFC 3339 time or Unix seconds, 1970 to 2554", "Only up to this instant"},
     [PARAM_FIELDS] = {"fields", "comma-separated names of snapshot fields",
                       "Only these numbers; the top lists are then left out"},
     [PARAM_BY] = {"by", "type_tag, site, type, tag or package", "How allocation sites are grouped"},
@@ -194,18 +194,27 @@ static bool parse_step(const struct param_info *param, const char *text, uint64_
     return ok ? true : fail_value(param, text, err);
 }
 
+unsigned query_formats(const struct query_rules *rules)
+{
+    return rules->formats != 0 ? rules->formats : FORMAT_BIT(JSON) | FORMAT_BIT(MSGPACK);
+}
+
+const char *query_format_name(enum format format)
+{
+    static const char *const names[FORMAT_COUNT] = {[FORMAT_JSON] = "json",
+                                                    [FORMAT_MSGPACK] = "msgpack",
+                                                    [FORMAT_PPROF] = "pprof",
+                                                    [FORMAT_FLAMEGRAPH] = "flamegraph",
+                                                    [FORMAT_TEXT] = "text"};
+    return names[format];
+}
+
 static bool parse_format(const char *text, const struct query_rules *rules, enum format *format,
                          struct error *err)
 {
-    static const char *const names[] = {[FORMAT_JSON] = "json",
-                                        [FORMAT_MSGPACK] = "msgpack",
-                                        [FORMAT_PPROF] = "pprof",
-                                        [FORMAT_FLAMEGRAPH] = "flamegraph",
-                                        [FORMAT_TEXT] = "text"};
-    const unsigned allowed =
-        rules->formats != 0 ? rules->formats : FORMAT_BIT(JSON) | FORMAT_BIT(MSGPACK);
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if ((allowed >> i & 1) != 0 && strcmp(names[i], text) == 0) {
+    const unsigned allowed = query_formats(rules);
+    for (unsigned i = 0; i < FORMAT_COUNT; i++) {
+        if ((allowed >> i & 1) != 0 && strcmp(query_format_name((enum format)i), text) == 0) {
             *format = (enum format)i;
             return true;
         }
@@ -325,6 +334,17 @@ static bool parse_pair(struct query *query, const struct query_rules *rules, con
     return apply(query, param, value, rules, err);
 }
 
+static bool check_required(const struct query *query, const struct query_rules *rules,
+                           struct error *err)
+{
+    for (unsigned i = 0; i < PARAM_COUNT; i++) {
+        if ((rules->required & ~query->given & (1U << i)) != 0)
+            return error_set(err, ERROR_USAGE, "parameter %s: missing; allowed: %s",
+                             query_params[i].name, query_params[i].allowed);
+    }
+    return true;
+}
+
 bool query_parse(struct query *query, const struct query_rules *rules, const char *text,
                  size_t length, struct error *err)
 {
@@ -360,5 +380,5 @@ bool query_parse(struct query *query, const struct query_rules *rules, const cha
     }
     if (query->since_realtime_ns > query->until_realtime_ns)
         return error_set(err, ERROR_USAGE, "parameter since: lies after until");
-    return true;
+    return check_required(query, rules, err);
 }

@@ -47,6 +47,7 @@ struct param_info {
 extern const struct param_info query_params[PARAM_COUNT];
 
 enum format { FORMAT_JSON, FORMAT_MSGPACK, FORMAT_PPROF, FORMAT_FLAMEGRAPH, FORMAT_TEXT };
+enum { FORMAT_COUNT = FORMAT_TEXT + 1 };
 #define FORMAT_BIT(name) (1U << FORMAT_##name)
 
 /* An instant: since the epoch, or so long before now. */
@@ -84,13 +85,18 @@ struct query_rules {
     unsigned allowed; /* PARAM_BITs, or QUERY_ANY_PARAM: anything goes, nothing is looked at */
     size_t limit_default;
     size_t limit_max;
-    unsigned formats; /* FORMAT_BITs; 0: json and msgpack */
+    unsigned formats;  /* FORMAT_BITs; 0: json and msgpack */
+    unsigned required; /* PARAM_BITs without which there is no answer */
 };
 
 /* [text] is what follows '?', not terminated; length 0 for none.  On failure [err] is ERROR_USAGE
  * and names the parameter, what was found and what is allowed. */
 bool query_parse(struct query *query, const struct query_rules *rules, const char *text,
                  size_t length, struct error *err) GOPROFD_MUST_CHECK;
+
+/* FORMAT_BITs that ?format= may name on a path with [rules]; the name of one of them. */
+unsigned query_formats(const struct query_rules *rules);
+const char *query_format_name(enum format format);
 
 /* [time] as nanoseconds since the epoch, seen from [now_realtime_ns]. */
 uint64_t query_time_ns(const struct query_time *time, uint64_t now_realtime_ns);

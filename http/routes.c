@@ -60,7 +60,8 @@ enum { TOP_LIMIT = 10, TOP_LIMIT_MAX = 1000, HISTORY_LIMIT = 100, HISTORY_LIMIT_
 #define DIFF_PARAMS                                                                                \
     {                                                                                              \
         .allowed = PARAM_BIT(TARGET) | PARAM_BIT(FROM) | PARAM_BIT(TO) | PARAM_BIT(FORMAT),        \
-        .formats = FORMAT_BIT(PPROF) | FORMAT_BIT(FLAMEGRAPH) | FORMAT_BIT(TEXT)                   \
+        .formats = FORMAT_BIT(PPROF) | FORMAT_BIT(FLAMEGRAPH) | FORMAT_BIT(TEXT),                  \
+        .required = PARAM_BIT(FROM)                                                                \
     }
 #define ANYTHING                                                                                   \
     {                                                                                              \

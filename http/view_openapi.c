@@ -4,6 +4,7 @@
 #include "core/base/buffer.h"
 #include "core/base/json.h"
 #include "core/store/fields.h"
+#include "http/openapi_params.h"
 #include "http/query.h"
 #include "http/routes.h"
 
@@ -67,13 +68,91 @@ static void write_schema(struct json *json, enum shape shape)
     }
 }
 
-static void write_media(struct json *json, const char *type, enum shape shape, bool is_json)
+/* What a path answers that is not one of those (route.json). */
+static const struct {
+    const char *path;
+    const char *types[3];
+} media[] = {
+    {"/", {"text/plain"}},
+    {"/health/live", {"application/json", "application/msgpack"}},
+    {"/health/ready", {"application/json", "application/msgpack"}},
+    {"/v1/profiles/diff", {"application/octet-stream", "application/json", "text/plain"}},
+    {"/v1/captures/:path", {"application/octet-stream"}},
+    {"/v1/stream", {"text/event-stream"}},
+    {"/v1/export", {"application/msgpack"}},
+    {"/metrics", {"text/plain", "application/openmetrics-text"}},
+    {"/debug/pprof/", {"text/html"}},
+    {"/debug/pprof/heap", {"application/octet-stream", "text/plain"}},
+    {"/debug/pprof/allocs", {"application/octet-stream", "text/plain"}},
+    {"/debug/pprof/cmdline", {"text/plain"}},
+    {"/debug/pprof/goroutine", {"application/octet-stream", "text/plain"}},
+    {"/debug/pprof/block", {"application/octet-stream", "text/plain"}},
+    {"/debug/pprof/mutex", {"application/octet-stream", "text/plain"}},
+    {"/debug/pprof/threadcreate", {"application/octet-stream", "text/plain"}},
+    {"/debug/pprof/symbol", {"text/plain"}},
+};
+enum { MEDIA_TYPES_MAX = sizeof(media[0].types) / sizeof(media[0].types[0]) };
+
+/* What POST takes; a path that is not here reads no body. */
+static const struct {
+    const char *path;
+    const char *type;
+    bool required;
+} bodies[] = {
+    {"/v1/track", "application/msgpack", true},
+    {"/debug/pprof/symbol", "text/plain", false},
+};
+
+/* A type of which nothing more is said. */
+static void write_type(struct json *json, const char *type)
 {
     json_key(json, type);
     json_begin_object(json);
-    if (is_json) {
+    json_end_object(json);
+}
+
+/* The two forms of every answer in JSON, errors among them; [reference] NULL: of [shape]. */
+static void write_json_forms(struct json *json, const char *reference, enum shape shape)
+{
+    static const char *const types[] = {"application/json", "application/msgpack"};
+    json_key(json, "content");
+    json_begin_object(json);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        json_key(json, types[i]);
+        json_begin_object(json);
         json_key(json, "schema");
-        write_schema(json, shape);
+        if (reference != NULL)
+            write_reference(json, reference);
+        else
+            write_schema(json, shape);
+        json_end_object(json);
+    }
+    json_end_object(json);
+}
+
+/* False for a path that has nothing to give. */
+static bool has_answer(const struct route *route)
+{
+    for (size_t i = 0; i < sizeof(media) / sizeof(media[0]); i++) {
+        if (strcmp(media[i].path, route->path) == 0)
+            return true;
+    }
+    return route->json;
+}
+
+static void write_content(struct json *json, const struct route *route)
+{
+    if (route->json) {
+        write_json_forms(json, NULL, shape_of(route));
+        return;
+    }
+    json_key(json, "content");
+    json_begin_object(json);
+    for (size_t i = 0; i < sizeof(media) / sizeof(media[0]); i++) {
+        for (size_t k = 0; strcmp(media[i].path, route->path) == 0 && k < MEDIA_TYPES_MAX; k++) {
+            if (media[i].types[k] != NULL)
+                write_type(json, media[i].types[k]);
+        }
     }
     json_end_object(json);
 }
@@ -85,22 +164,6 @@ static bool takes_anything(const struct route *route)
     return (route->query.allowed & QUERY_ANY_PARAM) != 0;
 }
 
-static void write_parameter_schema(struct json *json, enum param param,
-                                   const struct query_rules *rules)
-{
-    json_key(json, "schema");
-    json_begin_object(json);
-    if (param == PARAM_LIMIT) {
-        json_member_string(json, "type", "integer");
-        json_member_u64(json, "minimum", 0);
-        json_member_u64(json, "maximum", rules->limit_max);
-        json_member_u64(json, "default", rules->limit_default);
-    } else {
-        json_member_string(json, "type", "string");
-    }
-    json_end_object(json);
-}
-
 static void write_parameter(struct json *json, enum param param, const struct query_rules *rules)
 {
     char description[512];
@@ -109,8 +172,10 @@ static void write_parameter(struct json *json, enum param param, const struct qu
     json_begin_object(json);
     json_member_string(json, "name", query_params[param].name);
     json_member_string(json, "in", "query");
+    if ((rules->required & (1U << param)) != 0)
+        json_member_bool(json, "required", true);
     json_member_string(json, "description", description);
-    write_parameter_schema(json, param, rules);
+    openapi_param_schema(json, param, rules);
     json_end_object(json);
 }
 
@@ -138,6 +203,7 @@ static void write_parameters(struct json *json, const struct route *route)
         json_key(json, "schema");
         json_begin_object(json);
         json_member_string(json, "type", "string");
+        json_member_string(json, "pattern", OPENAPI_NAME_PATTERN);
         json_end_object(json);
         json_end_object(json);
     }
@@ -148,34 +214,58 @@ static void write_parameters(struct json *json, const struct route *route)
     json_end_array(json);
 }
 
+static void write_response(struct json *json, const char *status, const char *description)
+{
+    json_key(json, status);
+    json_begin_object(json);
+    json_member_string(json, "description", description);
+}
+
+/* Streams and what changes with every look have no ETag. */
+static bool has_etag(const struct route *route)
+{
+    return route->method[0] == 'G' && has_answer(route) && strcmp(route->path, "/metrics") != 0 &&
+           strcmp(route->path, "/v1/stream") != 0 && strcmp(route->path, "/v1/export") != 0;
+}
+
 static void write_responses(struct json *json, const struct route *route)
 {
     json_key(json, "responses");
     json_begin_object(json);
-    json_key(json, "200");
-    json_begin_object(json);
-    json_member_string(json, "description", route->help);
-    if (route->json) {
-        json_key(json, "content");
-        json_begin_object(json);
-        write_media(json, "application/json", shape_of(route), true);
-        write_media(json, "application/msgpack", shape_of(route), true);
+    if (has_answer(route)) {
+        write_response(json, "200", route->help);
+        write_content(json, route);
         json_end_object(json);
     }
+    if (has_etag(route)) {
+        write_response(json, "304", "If-None-Match names what would be answered; no body");
+        json_end_object(json);
+    }
+    if (strcmp(route->path, "/health/ready") == 0) {
+        write_response(json, "503", "Nothing was sampled yet; `reason` says why");
+        write_json_forms(json, NULL, SHAPE_OBJECT);
+        json_end_object(json);
+    }
+    write_response(json, "default", "What went wrong");
+    write_json_forms(json, "Error", SHAPE_OBJECT);
     json_end_object(json);
-    json_key(json, "default");
-    json_begin_object(json);
-    json_member_string(json, "description", "What went wrong");
-    json_key(json, "content");
-    json_begin_object(json);
-    json_key(json, "application/json");
-    json_begin_object(json);
-    json_key(json, "schema");
-    write_reference(json, "Error");
     json_end_object(json);
-    json_end_object(json);
-    json_end_object(json);
-    json_end_object(json);
+}
+
+static void write_request_body(struct json *json, const struct route *route)
+{
+    for (size_t i = 0; route->method[0] == 'P' && i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        if (strcmp(bodies[i].path, route->path) != 0)
+            continue;
+        json_key(json, "requestBody");
+        json_begin_object(json);
+        json_member_bool(json, "required", bodies[i].required);
+        json_key(json, "content");
+        json_begin_object(json);
+        write_type(json, bodies[i].type);
+        json_end_object(json);
+        json_end_object(json);
+    }
 }
 
 static void write_operation(struct json *json, const struct route *route)
@@ -184,6 +274,7 @@ static void write_operation(struct json *json, const struct route *route)
     json_begin_object(json);
     json_member_string(json, "summary", route->help);
     write_parameters(json, route);
+    write_request_body(json, route);
     write_responses(json, route);
     json_end_object(json);
 }
@@ -271,6 +362,34 @@ static void write_error_schema(struct json *json)
     json_end_object(json);
 }
 
+/* Without auth_token_file nobody needs one. */
+static void write_security(struct json *json)
+{
+    json_key(json, "security");
+    json_begin_array(json);
+    json_begin_object(json);
+    json_end_object(json);
+    json_begin_object(json);
+    json_key(json, "token");
+    json_begin_array(json);
+    json_end_array(json);
+    json_end_object(json);
+    json_end_array(json);
+}
+
+static void write_security_schemes(struct json *json)
+{
+    json_key(json, "securitySchemes");
+    json_begin_object(json);
+    json_key(json, "token");
+    json_begin_object(json);
+    json_member_string(json, "type", "http");
+    json_member_string(json, "scheme", "bearer");
+    json_member_string(json, "description", "One of auth_token_file, if that is set");
+    json_end_object(json);
+    json_end_object(json);
+}
+
 void view_openapi(struct buffer *out)
 {
     struct json json;
@@ -283,6 +402,7 @@ void view_openapi(struct buffer *out)
     json_member_string(&json, "summary", "Memory of Go services, profiled from outside");
     json_member_string(&json, "version", GOPROFD_VERSION);
     json_end_object(&json);
+    write_security(&json);
     write_paths(&json);
     json_key(&json, "components");
     json_begin_object(&json);
@@ -290,7 +410,9 @@ void view_openapi(struct buffer *out)
     json_begin_object(&json);
     write_snapshot_schema(&json);
     write_error_schema(&json);
+    openapi_field_names(&json);
     json_end_object(&json);
+    write_security_schemes(&json);
     json_end_object(&json);
     json_end_object(&json);
     buffer_append_byte(out, '\n');

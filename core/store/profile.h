@@ -98,6 +98,7 @@ void profile_unref(const struct profile *profile); /* NULL is allowed */
 
 /* How sites are put together in the top lists. */
 enum group_by { GROUP_TYPE_TAG, GROUP_SITE, GROUP_TYPE, GROUP_TAG, GROUP_PACKAGE };
+const char *group_by_name(enum group_by by);
 bool group_by_parse(const char *text, enum group_by *by); /* "type_tag", "site", ... */
 
 struct top_entry {

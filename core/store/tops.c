@@ -6,14 +6,20 @@
 #include "core/store/group_key.h"
 #include "core/store/retention.h"
 
+static const char *const group_names[] = {
+    [GROUP_TYPE_TAG] = "type_tag", [GROUP_SITE] = "site",       [GROUP_TYPE] = "type",
+    [GROUP_TAG] = "tag",           [GROUP_PACKAGE] = "package",
+};
+
+const char *group_by_name(enum group_by by)
+{
+    return group_names[by];
+}
+
 bool group_by_parse(const char *text, enum group_by *by)
 {
-    static const char *const names[] = {
-        [GROUP_TYPE_TAG] = "type_tag", [GROUP_SITE] = "site",       [GROUP_TYPE] = "type",
-        [GROUP_TAG] = "tag",           [GROUP_PACKAGE] = "package",
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(names[i], text) == 0) {
+    for (size_t i = 0; i < sizeof(group_names) / sizeof(group_names[0]); i++) {
+        if (strcmp(group_names[i], text) == 0) {
             *by = (enum group_by)i;
             return true;
         }
