@@ -10,7 +10,8 @@ BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config liblua5.4-dev libh2o-
                 libssl-dev zlib1g-dev libzydis-dev libdw-dev libcurl4-openssl-dev
                 libmsgpack-dev"
 TEST_PACKAGES="libcriterion-dev libjansson-dev golang-1.19-go ca-certificates
-               prometheus prometheus-alertmanager nats-server gdb python3-msgpack"
+               prometheus prometheus-alertmanager nats-server gdb python3-msgpack
+               python3-jsonschema python3-prometheus-client"
 
 GO_MINIMUM_MINOR=19
 

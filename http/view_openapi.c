@@ -46,6 +46,18 @@ static void write_reference(struct json *json, const char *name)
     json_end_object(json);
 }
 
+/* A snapshot, or with ?step= what many come to. */
+static void write_history_item(struct json *json)
+{
+    json_begin_object(json);
+    json_key(json, "anyOf");
+    json_begin_array(json);
+    write_reference(json, "Snapshot");
+    write_reference(json, "Step");
+    json_end_array(json);
+    json_end_object(json);
+}
+
 static void write_schema(struct json *json, enum shape shape)
 {
     switch (shape) {
@@ -57,7 +69,10 @@ static void write_schema(struct json *json, enum shape shape)
         json_begin_object(json);
         json_member_string(json, "type", "array");
         json_key(json, "items");
-        write_schema(json, shape == SHAPE_LIST ? SHAPE_OBJECT : SHAPE_SNAPSHOT);
+        if (shape == SHAPE_LIST)
+            write_schema(json, SHAPE_OBJECT);
+        else
+            write_history_item(json);
         json_end_object(json);
         return;
     case SHAPE_OBJECT:
@@ -317,17 +332,22 @@ static void write_property(struct json *json, const char *name, const char *type
     json_end_object(json);
 }
 
+static void write_required(struct json *json, const char *first, const char *second)
+{
+    json_key(json, "required");
+    json_begin_array(json);
+    json_string(json, first);
+    json_string(json, second);
+    json_end_array(json);
+}
+
 /* A field that a source cannot know is absent, so only two members are always there. */
 static void write_snapshot_schema(struct json *json)
 {
     json_key(json, "Snapshot");
     json_begin_object(json);
     json_member_string(json, "type", "object");
-    json_key(json, "required");
-    json_begin_array(json);
-    json_string(json, "timestamp");
-    json_string(json, "target");
-    json_end_array(json);
+    write_required(json, "timestamp", "target");
     json_key(json, "properties");
     json_begin_object(json);
     write_property(json, "timestamp", "string", "date-time", "When it was taken");
@@ -342,6 +362,41 @@ static void write_snapshot_schema(struct json *json)
                    "The largest groups of allocation sites by bytes ever allocated");
     write_property(json, "top_retentions", "array", NULL,
                    "The largest groups of allocation sites by bytes in use");
+    json_end_object(json);
+    json_end_object(json);
+}
+
+/* view_steps.h */
+static void write_step_schema(struct json *json)
+{
+    static const char *const figures[] = {"min", "max", "avg"};
+    json_key(json, "Step");
+    json_begin_object(json);
+    json_member_string(json, "type", "object");
+    write_required(json, "timestamp", "samples");
+    json_key(json, "properties");
+    json_begin_object(json);
+    write_property(json, "timestamp", "string", "date-time", "Where it begins");
+    write_property(json, "samples", "integer", "int64", "Snapshots in it");
+    json_end_object(json);
+    json_key(json, "additionalProperties");
+    json_begin_object(json);
+    json_member_string(json, "type", "object");
+    json_member_string(json, "description", "A number of those snapshots, by the name of its field");
+    json_key(json, "required");
+    json_begin_array(json);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+        json_string(json, figures[i]);
+    json_end_array(json);
+    json_key(json, "properties");
+    json_begin_object(json);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        json_key(json, figures[i]);
+        json_begin_object(json);
+        json_member_string(json, "type", "number");
+        json_end_object(json);
+    }
+    json_end_object(json);
     json_end_object(json);
     json_end_object(json);
 }
@@ -409,6 +464,7 @@ void view_openapi(struct buffer *out)
     json_key(&json, "schemas");
     json_begin_object(&json);
     write_snapshot_schema(&json);
+    write_step_schema(&json);
     write_error_schema(&json);
     openapi_field_names(&json);
     json_end_object(&json);

@@ -178,6 +178,20 @@ Test(api, go_tool_pprof_opens_the_url)
     close_scene(&scene);
 }
 
+/* By Debian's jsonschema, msgpack and prometheus_client. */
+Test(api, answers_what_its_openapi_document_and_openmetrics_say)
+{
+    struct scene scene = open_scene();
+    char port[16];
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)scene.daemon.port);
+    const char *const argv[] = {"/usr/bin/python3", GOPROFD_SOURCE_DIR "/tests/support/check_api.py",
+                                port, NULL};
+    char *output = NULL;
+    cr_assert_eq(process_run(argv, NULL, &output), 0, "%s", output);
+    free(output);
+    close_scene(&scene);
+}
+
 Test(api, cmdline_is_the_targets_own)
 {
     struct scene scene = open_scene();
