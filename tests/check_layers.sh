@@ -22,5 +22,5 @@ bad 'core/(goproc|sampler)' http
 if grep -rlE '#include <(lua|lauxlib|lualib)\.h>' core http --include='*.[ch]'; then fail=1; fi
 if grep -rlE '#include <h2o(\.h|/)' core lua --include='*.[ch]'; then fail=1; fi
 if grep -rlE '#include <Zydis/' core lua http --include='*.[ch]' | grep -vE '^core/goproc/(code_refs|call_argument)\.c$'; then fail=1; fi
-if grep -rlE '#include <curl/' core lua http --include='*.[ch]' | grep -v '^core/transport/transport\.c$'; then fail=1; fi
+if grep -rlE '#include <curl/' core lua http --include='*.[ch]' | grep -v '^core/transport/curl_library\.h$'; then fail=1; fi
 exit $fail

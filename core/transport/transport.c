@@ -4,7 +4,6 @@
  * a transport of its own. */
 #include "core/transport/transport.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,10 +12,12 @@
 
 #include "core/base/buffer.h"
 #include "core/base/clock.h"
+#include "core/transport/curl_library.h"
 
 enum { SECRET_MAX_BYTES = 16 << 10, HEADER_MAX_BYTES = SECRET_MAX_BYTES + 64 };
 
 struct transport {
+    struct curl_library curl;
     CURLM *multi;
     struct transfer *transfers; /* under way */
     size_t active;
@@ -40,21 +41,29 @@ struct transfer {
 struct transport *transport_new(struct error *err)
 {
     struct transport *transport = calloc(1, sizeof(*transport));
-    if (transport != NULL && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
-        transport->multi = curl_multi_init();
+    if (transport == NULL) {
+        (void)error_set(err, ERROR_NO_MEMORY, "no memory for requests");
+        return NULL;
+    }
+    struct curl_library *curl = &transport->curl;
+    if (!curl_library_load(curl, err))
+        goto fail;
+    if (curl->global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+        transport->multi = curl->multi_init();
         if (transport->multi != NULL)
             return transport;
-        curl_global_cleanup();
+        curl->global_cleanup();
     }
-    free(transport);
     (void)error_set(err, ERROR_NO_MEMORY, "libcurl cannot be set up");
+fail:
+    free(transport);
     return NULL;
 }
 
 static void transfer_free(struct transfer *transfer)
 {
-    curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->headers);
+    transfer->transport->curl.easy_cleanup(transfer->easy);
+    transfer->transport->curl.slist_free_all(transfer->headers);
     buffer_release(&transfer->body);
     free(transfer);
 }
@@ -66,11 +75,11 @@ void transport_free(struct transport *transport)
     while (transport->transfers != NULL) {
         struct transfer *transfer = transport->transfers;
         transport->transfers = transfer->next;
-        (void)curl_multi_remove_handle(transport->multi, transfer->easy);
+        (void)transport->curl.multi_remove_handle(transport->multi, transfer->easy);
         transfer_free(transfer);
     }
-    (void)curl_multi_cleanup(transport->multi);
-    curl_global_cleanup();
+    (void)transport->curl.multi_cleanup(transport->multi);
+    transport->curl.global_cleanup();
     free(transport);
 }
 
@@ -113,7 +122,8 @@ static bool set_credentials(struct transfer *transfer, const struct transport_ac
         ok = read_secret(access->bearer_token_file, secret, err);
         if (ok) {
             (void)snprintf(header, sizeof(header), "Authorization: Bearer %s", secret);
-            struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+            struct curl_slist *longer =
+                transfer->transport->curl.slist_append(transfer->headers, header);
             if (longer == NULL)
                 ok = error_set(err, ERROR_NO_MEMORY, "no memory for a request");
             else
@@ -121,7 +131,7 @@ static bool set_credentials(struct transfer *transfer, const struct transport_ac
         }
     } else if (access->basic_auth_file[0] != '\0') {
         ok = read_secret(access->basic_auth_file, secret, err) &&
-             (curl_easy_setopt(transfer->easy, CURLOPT_USERPWD, secret) == CURLE_OK ||
+             (transfer->transport->curl.easy_setopt(transfer->easy, CURLOPT_USERPWD, secret) == CURLE_OK ||
               error_set(err, ERROR_NO_MEMORY, "no memory for a request"));
     }
     explicit_bzero(secret, sizeof(secret));
@@ -129,13 +139,14 @@ static bool set_credentials(struct transfer *transfer, const struct transport_ac
     return ok;
 }
 
-static bool set_certificates(CURL *easy, const struct transport_access *access)
+static bool set_certificates(const struct curl_library *curl, CURL *easy,
+                             const struct transport_access *access)
 {
     return (access->ca_file[0] == '\0' ||
-            curl_easy_setopt(easy, CURLOPT_CAINFO, access->ca_file) == CURLE_OK) &&
+            curl->easy_setopt(easy, CURLOPT_CAINFO, access->ca_file) == CURLE_OK) &&
            (access->cert_file[0] == '\0' ||
-            (curl_easy_setopt(easy, CURLOPT_SSLCERT, access->cert_file) == CURLE_OK &&
-             curl_easy_setopt(easy, CURLOPT_SSLKEY, access->key_file) == CURLE_OK));
+            (curl->easy_setopt(easy, CURLOPT_SSLCERT, access->cert_file) == CURLE_OK &&
+             curl->easy_setopt(easy, CURLOPT_SSLKEY, access->key_file) == CURLE_OK));
 }
 
 /* A proxy of the environment is used as everywhere, but not for this very host (as Go's clients do). */
@@ -167,31 +178,35 @@ static size_t keep_body(char *bytes, size_t size, size_t count, void *context)
 static bool set_request(struct transfer *transfer, const struct transport_access *access,
                         const char *url)
 {
+    const struct curl_library *curl = &transfer->transport->curl;
     CURL *easy = transfer->easy;
-    return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           (!is_loopback(url) || curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK) &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+    return curl->easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           (!is_loopback(url) || curl->easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK) &&
+           curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS,
                             (long)(access->timeout_ns / CLOCK_NS_PER_MS)) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_USERAGENT, "goprofd") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->reason) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
-           set_certificates(easy, access);
+           curl->easy_setopt(easy, CURLOPT_USERAGENT, "goprofd") == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->reason) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
+           set_certificates(curl, easy, access);
 }
 
-static bool set_post(CURL *easy, const void *body, size_t length)
+static bool set_post(const struct transfer *transfer, const void *body, size_t length)
 {
-    return curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_detail) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK;
+    const struct curl_library *curl = &transfer->transport->curl;
+    CURL *easy = transfer->easy;
+    return curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_detail) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK;
 }
 
 static bool add_header(struct transfer *transfer, const char *header)
 {
-    struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+    struct curl_slist *longer =
+        transfer->transport->curl.slist_append(transfer->headers, header);
     if (longer != NULL)
         transfer->headers = longer;
     return longer != NULL;
@@ -205,7 +220,7 @@ static struct transfer *transfer_new(struct transport *transport, transfer_done 
         transfer->transport = transport;
         transfer->done = done;
         transfer->context = context;
-        transfer->easy = curl_easy_init();
+        transfer->easy = transport->curl.easy_init();
         if (transfer->easy != NULL)
             return transfer;
         free(transfer);
@@ -222,7 +237,7 @@ static bool begin(struct transfer *transfer, bool set, const struct transport_ac
     bool ok = set || error_set(err, ERROR_NO_MEMORY, "no memory for a request");
     ok = ok && set_credentials(transfer, access, err);
     if (ok && (!set_request(transfer, access, url) ||
-               curl_multi_add_handle(transport->multi, transfer->easy) != CURLM_OK))
+               transport->curl.multi_add_handle(transport->multi, transfer->easy) != CURLM_OK))
         ok = error_set(err, ERROR_SYSTEM, "libcurl cannot begin a request to %s", url);
     if (!ok) {
         transfer_free(transfer);
@@ -243,7 +258,7 @@ bool transport_post(struct transport *transport, const struct transport_access *
         return false;
     /* An empty Expect: without it curl waits a second for "100 Continue" before a large body. */
     const bool set = add_header(transfer, "Content-Type: application/json") &&
-                     add_header(transfer, "Expect:") && set_post(transfer->easy, body, length);
+                     add_header(transfer, "Expect:") && set_post(transfer, body, length);
     return begin(transfer, set, access, url, err);
 }
 
@@ -257,7 +272,7 @@ bool transport_get(struct transport *transport, const struct transport_access *a
     buffer_init(&transfer->body, max_bytes);
     transfer->result.body = &transfer->body;
     const bool set =
-        curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, keep_body) == CURLE_OK;
+        transport->curl.easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, keep_body) == CURLE_OK;
     return begin(transfer, set, access, url, err);
 }
 
@@ -276,24 +291,25 @@ static void unlink_transfer(struct transport *transport, const struct transfer *
 
 static void finish(struct transport *transport, CURL *easy, CURLcode code)
 {
+    const struct curl_library *curl = &transport->curl;
     char *private = NULL;
     curl_off_t retry_after_s = 0;
-    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    (void)curl->easy_getinfo(easy, CURLINFO_PRIVATE, &private);
     struct transfer *transfer = (struct transfer *)(void *)private;
     struct transfer_result *result = &transfer->result;
     unlink_transfer(transport, transfer);
-    (void)curl_multi_remove_handle(transport->multi, easy);
+    (void)curl->multi_remove_handle(transport->multi, easy);
     result->detail[transfer->detail_length] = '\0';
     transport->held_bytes -= transfer->body.length;
     if (code == CURLE_OK) {
-        (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &result->status);
-        (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+        (void)curl->easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &result->status);
+        (void)curl->easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
         if (retry_after_s > 0)
             result->retry_after_ns = (uint64_t)retry_after_s * CLOCK_NS_PER_S;
     } else {
         long os_errno = 0;
-        (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
-        const char *why = transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(code);
+        (void)curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
+        const char *why = transfer->reason[0] != '\0' ? transfer->reason : curl->easy_strerror(code);
         if (transfer->too_large)
             why = "the answer is larger than may be held";
         else if (transfer->body.failed)
@@ -312,13 +328,14 @@ static void finish(struct transport *transport, CURL *easy, CURLcode code)
 
 void transport_run(struct transport *transport, int timeout_ms)
 {
+    const struct curl_library *curl = &transport->curl;
     int running = 0;
     int queued = 0;
-    (void)curl_multi_perform(transport->multi, &running);
+    (void)curl->multi_perform(transport->multi, &running);
     if (transport->active == 0 || running > 0)
-        (void)curl_multi_poll(transport->multi, NULL, 0, timeout_ms, NULL);
-    (void)curl_multi_perform(transport->multi, &running);
-    for (CURLMsg *message; (message = curl_multi_info_read(transport->multi, &queued)) != NULL;) {
+        (void)curl->multi_poll(transport->multi, NULL, 0, timeout_ms, NULL);
+    (void)curl->multi_perform(transport->multi, &running);
+    for (CURLMsg *message; (message = curl->multi_info_read(transport->multi, &queued)) != NULL;) {
         if (message->msg == CURLMSG_DONE)
             finish(transport, message->easy_handle, message->data.result);
     }
@@ -326,7 +343,7 @@ void transport_run(struct transport *transport, int timeout_ms)
 
 void transport_wake(struct transport *transport)
 {
-    (void)curl_multi_wakeup(transport->multi);
+    (void)transport->curl.multi_wakeup(transport->multi);
 }
 
 size_t transport_active(const struct transport *transport)

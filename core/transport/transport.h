@@ -1,6 +1,6 @@
 /* transport.h - HTTP(S) requests to others, several at once, none waiting for another: libcurl.
  *
- * The only file that knows curl.  One thread runs it; any thread may wake it.  Certificates are always
+ * The only room that knows curl, which is loaded by the first transport.  One thread runs it; any thread may wake it.  Certificates are always
  * verified; redirects are not followed: a server that moved is a config to be mended. */
 #ifndef GOPROFD_TRANSPORT_TRANSPORT_H
 #define GOPROFD_TRANSPORT_TRANSPORT_H

@@ -73,6 +73,32 @@ Test(failures, a_wrong_environment_variable_is_named)
     free(output);
 }
 
+/* libcurl and the thirty libraries behind it are there for those who send something. */
+Test(failures, a_libcurl_that_cannot_be_loaded_is_named_where_it_is_needed_and_only_there)
+{
+    char *folder = daemon_folder_new();
+    free(file_write(folder, "libcurl.so.4", "no library"));
+    char path[512];
+    (void)snprintf(path, sizeof(path), "LD_LIBRARY_PATH=%s", folder);
+    const char *const environment[] = {path, NULL};
+    char *config = file_write(
+        folder, "config.lua",
+        "return { metrics_listen_addr = '127.0.0.1:0',"
+        " notify = { { webhook = 'http://127.0.0.1:9/' } } }");
+    const struct process_options options = {.folder = folder, .environment = environment};
+    const char *arguments[] = {"-c", config, NULL};
+    char *output = NULL;
+    cr_assert_eq(goprofd_run(arguments, &options, &output), 2, "%s", output);
+    assert_says(output, "libcurl4");
+    free(output);
+
+    const char *ps[] = {"ps", NULL};
+    cr_assert_eq(goprofd_run(ps, &options, &output), 0, "%s", output);
+    free(output);
+    free(config);
+    scratch_remove(folder);
+}
+
 static int listening_socket(uint16_t *port)
 {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
