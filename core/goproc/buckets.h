@@ -54,7 +54,7 @@ struct buckets *buckets_new(const struct buckets_source *source,
 void buckets_free(struct buckets *buckets); /* NULL is allowed */
 
 /* Reads the profile as of the last GC; [*profile] gets one hold: the same object as last time when
- * nothing published has changed.  While explicit GCs happen, values are read twice and must agree.
+ * nothing published has changed.  While an explicit GC sweeps, values are read twice and must agree.
  * [*retries] grows by the repetitions.  [*rate] gets MemProfileRate; with rate 0 the profile is
  * empty.  ERROR_BUSY when no consistent reading came about, ERROR_CORRUPT for a list or record that
  * cannot be. */
