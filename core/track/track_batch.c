@@ -61,8 +61,9 @@ static bool read_text(struct msgpack_cursor *in, const char *where, struct track
         return false;
     if (item.kind != MSGPACK_TEXT || item.count == 0 || item.count > TRACK_TEXT_MAX_BYTES ||
         !is_plain(item.text, item.count))
-        return error_set(err, ERROR_USAGE, "%s: allowed: a text of 1 to %d bytes of UTF-8", where,
-                         TRACK_TEXT_MAX_BYTES);
+        return error_set(err, ERROR_USAGE,
+                         "%s: allowed: a text of 1 to %d bytes of UTF-8 without control characters",
+                         where, TRACK_TEXT_MAX_BYTES);
     *text = (struct track_text){.text = item.text, .length = item.count};
     return true;
 }
