@@ -25,6 +25,10 @@ void handle_pprof_cmdline(struct request *request)
     const struct target_view *view = request_target(request);
     if (view == NULL)
         return;
+    if (view->info->cmdline_length == 0) {
+        reply_error(request->req, 404, "no command line of %.100s is known", view->info->facts.id);
+        return;
+    }
     struct buffer out;
     buffer_init(&out, REPLY_MAX_BYTES);
     view_pprof_cmdline(&out, view->info);

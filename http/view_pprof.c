@@ -69,7 +69,8 @@ static void append_row(struct buffer *out, const struct target_view *view)
         append_link(out, "mutex", facts->id, "", "mutex");
         append_link(out, "threadcreate", facts->id, "", "threadcreate");
     }
-    append_link(out, "cmdline", facts->id, "", "cmdline");
+    if (view->info->cmdline_length > 0)
+        append_link(out, "cmdline", facts->id, "", "cmdline");
     buffer_append_string(out, "</td></tr>\n");
 }
 

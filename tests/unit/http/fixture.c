@@ -143,7 +143,8 @@ static const struct target_info *make_info(const char *id, enum target_state sta
         .dependencies = dependencies,
         .dependency_count = 2,
     };
-    const struct target_info *info = target_info_new(&facts, cmdline, sizeof(cmdline));
+    const struct target_info *info =
+        target_info_new(&facts, cmdline, state == TARGET_UP ? sizeof(cmdline) : 0);
     cr_assert_not_null(info);
     return info;
 }

@@ -406,6 +406,7 @@ Test(server, serves_profiles_as_go_tool_pprof_wants_them)
     cr_assert_eq(cmdline.length, 23, "%zu", cmdline.length);
     cr_assert_eq(memcmp(cmdline.body, "/bin/demo\0-listen\0:9000", 23), 0);
     answer_release(&cmdline);
+    expect("/debug/pprof/cmdline?target=%3Cb%3E%22x%5Cy%22%0A%26%FF", 404, "no command line of");
 }
 
 Test(server, does_not_have_what_the_config_switched_off)
