@@ -100,14 +100,14 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
                   version_text);
         return NULL;
     }
-    if (version.major != 1 || version.minor < GO_LAYOUT_FIRST_MINOR) {
+    if (version.major < 1 || (version.major == 1 && version.minor < GO_LAYOUT_FIRST_MINOR)) {
         error_set(
             err, ERROR_UNSUPPORTED,
             "built with %.40s: Go 1.%d is the oldest that can be read; rebuild with a newer Go",
             version_text, GO_LAYOUT_FIRST_MINOR);
         return NULL;
     }
-    if (version.minor > GO_LAYOUT_LAST_MINOR || version.development) {
+    if (version.major > 1 || version.minor > GO_LAYOUT_LAST_MINOR || version.development) {
         error_set(err, ERROR_UNSUPPORTED,
                   "built with %.40s: Go 1.%d is the newest that can be read; update goprofd",
                   version_text, GO_LAYOUT_LAST_MINOR);

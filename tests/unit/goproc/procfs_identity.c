@@ -1,13 +1,12 @@
 /* procfs_identity.c - who a process is, also when it lies about its name. */
 #include <criterion/criterion.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/goproc/procfs.h"
+#include "tests/unit/goproc/proc_tree.h"
 
 #define FIXTURES GOPROFD_SOURCE_DIR "/tests/fixtures/proc/"
 
@@ -187,54 +186,37 @@ Test(procfs_each_pid, says_which_folder_is_missing)
 
 /* ---- a process whose first thread ended before the others ---- */
 
-enum { SOON_MS = 60000 };
-
-static void *wait_for_the_end(void *nothing)
+/* The state, and how many threads there are. */
+static void write_stat(const struct proc_tree *tree, const char *relative, int pid, char state,
+                       int threads)
 {
-    for (;;)
-        pause();
-    return nothing;
-}
-
-/* A child of which only a second thread is left. */
-static pid_t start_headless(void)
-{
-    const pid_t pid = fork();
-    if (pid != 0)
-        return pid;
-    pthread_t thread;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (pthread_create(&thread, NULL, wait_for_the_end, NULL) != 0)
-        _exit(1);
-    (void)syscall(SYS_exit, 0); /* of this thread alone */
-    _exit(1);
+    char line[256];
+    (void)snprintf(line, sizeof(line),
+                   "%d (api) %c 1 41 41 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 %d 0 98765 0 0\n", pid,
+                   state, threads);
+    proc_tree_write(tree, relative, line);
 }
 
 Test(procfs_living_thread, is_named_where_the_first_one_has_ended)
 {
-    const struct procfs live = {.root = ""};
-    const pid_t pid = start_headless();
-    cr_assert_gt(pid, 0);
-    pid_t thread = 0;
-    for (int waited_ms = 0; thread == 0 && waited_ms < SOON_MS; waited_ms++) {
-        usleep(1000);
-        thread = procfs_living_thread(&live, pid);
-    }
-    cr_assert_gt(thread, 0);
-    cr_assert_neq(thread, pid);
+    struct proc_tree tree;
+    proc_tree_make(&tree);
+    write_stat(&tree, "proc/77/stat", 77, 'Z', 3);
+    write_stat(&tree, "proc/77/task/77/stat", 77, 'Z', 3);
+    write_stat(&tree, "proc/77/task/78/stat", 78, 'Z', 3);
+    write_stat(&tree, "proc/78/stat", 78, 'Z', 3);
+    write_stat(&tree, "proc/77/task/79/stat", 79, 'S', 3);
+    proc_tree_process(&tree, 79, 98765, "api", "program");
 
     char exe[PROCFS_PATH_MAX_BYTES];
-    char words[64];
     struct error err = {0};
-    cr_assert_not(procfs_exe_read(&live, pid, exe, &err));
+    cr_assert_eq(procfs_living_thread(&tree.fs, 77), 79);
+    cr_assert_not(procfs_exe_read(&tree.fs, 77, exe, &err));
     cr_assert_eq(err.code, ERROR_UNSUPPORTED, "it lives: %s", err.message);
-    (void)snprintf(words, sizeof(words), "ask for another of its threads, such as %d", (int)thread);
-    cr_assert_not_null(strstr(err.message, words), "%s", err.message);
-    cr_assert(procfs_exe_read(&live, thread, exe, &err), "%s", err.message);
-
-    cr_assert_eq(kill(pid, SIGKILL), 0);
-    cr_assert_eq(waitpid(pid, NULL, 0), pid);
-    cr_assert_eq(procfs_living_thread(&live, pid), 0);
+    cr_assert_not_null(strstr(err.message, "ask for another of its threads, such as 79"), "%s",
+                       err.message);
+    cr_assert(procfs_exe_read(&tree.fs, 79, exe, &err), "%s", err.message);
+    proc_tree_remove(&tree);
 }
 
 Test(procfs_living_thread, is_none_of_a_process_that_runs_or_has_ended)
