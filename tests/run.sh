@@ -45,7 +45,7 @@ cd "$root"
 # $GO is the user's own.  What tests call `go` is the newest: pprof's listings differ between versions.
 if $full; then
     export GOPROFD_TEST_FULL=1
-    versions="debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 $GO $newest_go"
+    versions="1.18.10 debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 $GO $newest_go"
 else
     versions="debian $GO $newest_go"
 fi

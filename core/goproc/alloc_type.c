@@ -257,7 +257,7 @@ static void replace_shapes(struct alloc_types *types, const struct alloc_frame *
 {
     struct go_type real = *type;
 
-    if (types->source.minor == 19 && strstr(type->name, "go.shape.") != NULL &&
+    if (types->source.minor <= 19 && strstr(type->name, "go.shape.") != NULL &&
         (type->kind == GO_KIND_MAP ? replace_shapes_of_map(types, frames, count, address, &real)
                                    : replace_shape(types, frames, count, &real)))
         *type = real;

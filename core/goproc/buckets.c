@@ -39,7 +39,8 @@ struct moment {
     uint64_t head;
     int64_t rate;
     uint64_t lock;
-    uint32_t cycle_word;
+    uint32_t cycle_first; /* before the lock was looked at */
+    uint32_t cycle_word;  /* after it */
     uint32_t forced_gcs; /* MemStats.NumForcedGC */
     uint32_t sweep_state;
     unsigned char canary[RECORD_MAX_BYTES];
@@ -151,7 +152,7 @@ static bool reserve(struct buckets *buckets, struct error *err)
 
 /* Moments. */
 
-/* The order matters: lock before canary, see the top of the file; the number of explicit GCs, which rises
+/* The order matters: cycle before lock before cycle, see is_settled(); lock before canary, see the top of the file; the number of explicit GCs, which rises
  * before C does, behind C, so that it counts the one that C stands for; and the state of sweeping, which is
  * reset before C rises, behind C too. */
 static bool read_moment(struct buckets *buckets, size_t canary, struct moment *moment,
@@ -159,10 +160,13 @@ static bool read_moment(struct buckets *buckets, size_t canary, struct moment *m
 {
     const uint64_t *address = buckets->from.symbols->address;
     const struct go_layout *layout = buckets->from.layout;
-    struct memory_part parts[7];
+    const size_t cycle_bytes = go_layout_cycle_bytes(layout);
+    uint64_t cycle_first = 0, cycle_word = 0;
+    struct memory_part parts[8];
     size_t count = 0;
 
     memset(moment, 0, sizeof(*moment));
+    parts[count++] = (struct memory_part){address[SYMBOL_MPROF_CYCLE], &cycle_first, cycle_bytes};
     parts[count++] = (struct memory_part){address[SYMBOL_MBUCKETS], &moment->head, 8};
     parts[count++] = (struct memory_part){address[SYMBOL_MEM_PROFILE_RATE], &moment->rate, 8};
     parts[count++] = (struct memory_part){address[SYMBOL_MPROF_ACTIVE_LOCK], &moment->lock, 8};
@@ -170,13 +174,17 @@ static bool read_moment(struct buckets *buckets, size_t canary, struct moment *m
         parts[count++] =
             (struct memory_part){bucket_list_record_address(buckets->list, canary), moment->canary,
                                  (1 + CYCLES) * layout->record_cycle_bytes};
-    parts[count++] = (struct memory_part){address[SYMBOL_MPROF_CYCLE], &moment->cycle_word, 4};
+    parts[count++] = (struct memory_part){address[SYMBOL_MPROF_CYCLE], &cycle_word, cycle_bytes};
     parts[count++] = (struct memory_part){address[SYMBOL_MEMSTATS] + layout->stats_numforcedgc,
                                           &moment->forced_gcs, 4};
     if (address[SYMBOL_SWEEP] != 0 && layout->sweep_state != GO_LAYOUT_ABSENT)
         parts[count++] = (struct memory_part){address[SYMBOL_SWEEP] + layout->sweep_state,
                                               &moment->sweep_state, 4};
-    return memory_read_parts(buckets->from.memory, parts, count, err);
+    if (!memory_read_parts(buckets->from.memory, parts, count, err))
+        return false;
+    moment->cycle_first = go_layout_cycle_word(layout, cycle_first);
+    moment->cycle_word = go_layout_cycle_word(layout, cycle_word);
+    return true;
 }
 
 static bool lock_is_free(const struct buckets *buckets, const struct moment *moment)
@@ -185,10 +193,14 @@ static bool lock_is_free(const struct buckets *buckets, const struct moment *mom
     return (moment->lock & held_bits) == 0;
 }
 
+/* Up to 1.18 number and flag change one after the other, under the lock: between the two the flag is still
+ * that of the cycle before.  But if the number is the same on both sides of a look at the lock that found it
+ * free, that change was over by then, and the flag read last is its own. */
 static bool is_settled(const struct buckets *buckets, const struct moment *moment)
 {
     /* Before the first GC nothing is ever flushed, so nothing marks a flush as done. */
     return lock_is_free(buckets, moment) &&
+           moment->cycle_first >> 1 == moment->cycle_word >> 1 &&
            ((moment->cycle_word & FLUSHED_BIT) != 0 || moment->cycle_word >> 1 == 0);
 }
 

@@ -6,7 +6,7 @@
  *   record <= 1.26: active, future[3] of {allocs, frees, alloc_bytes, free_bytes}
  *   record  = 1.27: active, future[3] of {allocs, frees}; bytes are counts x object size
  *
- * (type bucket, memRecord, memRecordCycle in src/runtime/mprof.go, Go 1.19 to 1.27.)  With cycle C
+ * (type bucket, memRecord, memRecordCycle in src/runtime/mprof.go, Go 1.18 to 1.27.)  With cycle C
  * the published value of a bucket is active + future[C%3]; while no bucket at all has one (no
  * GC yet) it is the sum of all four.  Headers and stacks are read once; each later read takes the
  * records only.  One thread. */

@@ -9,15 +9,16 @@
 /* What garble (mvdan.cc/garble) writes in place of the version. */
 #define OBFUSCATED_VERSION "unknown"
 #define ABSENT GO_LAYOUT_ABSENT
-#define COLUMN_19(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v19,
-#define COLUMN_20(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v20,
-#define COLUMN_21(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v21,
-#define COLUMN_22(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v22,
-#define COLUMN_23(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v23,
-#define COLUMN_24(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v24,
-#define COLUMN_25(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v25,
-#define COLUMN_26(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v26,
-#define COLUMN_27(member, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v27,
+#define COLUMN_18(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v18,
+#define COLUMN_19(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v19,
+#define COLUMN_20(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v20,
+#define COLUMN_21(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v21,
+#define COLUMN_22(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v22,
+#define COLUMN_23(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v23,
+#define COLUMN_24(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v24,
+#define COLUMN_25(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v25,
+#define COLUMN_26(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v26,
+#define COLUMN_27(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27) .member = v27,
 
 #define LAYOUT(number, column, MACHINE_MEMBERS)                                                    \
     {                                                                                              \
@@ -29,11 +30,11 @@
 
 #define LAYOUTS(MACHINE_MEMBERS)                                                                   \
     {                                                                                              \
-        LAYOUT(19, COLUMN_19, MACHINE_MEMBERS), LAYOUT(20, COLUMN_20, MACHINE_MEMBERS),            \
-            LAYOUT(21, COLUMN_21, MACHINE_MEMBERS), LAYOUT(22, COLUMN_22, MACHINE_MEMBERS),        \
-            LAYOUT(23, COLUMN_23, MACHINE_MEMBERS), LAYOUT(24, COLUMN_24, MACHINE_MEMBERS),        \
-            LAYOUT(25, COLUMN_25, MACHINE_MEMBERS), LAYOUT(26, COLUMN_26, MACHINE_MEMBERS),        \
-            LAYOUT(27, COLUMN_27, MACHINE_MEMBERS),                                                \
+        LAYOUT(18, COLUMN_18, MACHINE_MEMBERS), LAYOUT(19, COLUMN_19, MACHINE_MEMBERS),            \
+            LAYOUT(20, COLUMN_20, MACHINE_MEMBERS), LAYOUT(21, COLUMN_21, MACHINE_MEMBERS),        \
+            LAYOUT(22, COLUMN_22, MACHINE_MEMBERS), LAYOUT(23, COLUMN_23, MACHINE_MEMBERS),        \
+            LAYOUT(24, COLUMN_24, MACHINE_MEMBERS), LAYOUT(25, COLUMN_25, MACHINE_MEMBERS),        \
+            LAYOUT(26, COLUMN_26, MACHINE_MEMBERS), LAYOUT(27, COLUMN_27, MACHINE_MEMBERS),        \
     }
 
 enum { LAYOUT_COUNT = GO_LAYOUT_LAST_MINOR - GO_LAYOUT_FIRST_MINOR + 1 };
@@ -128,6 +129,19 @@ const struct go_layout *go_layout_assume(const char *version_text)
     if (version.minor > GO_LAYOUT_LAST_MINOR)
         version.minor = GO_LAYOUT_LAST_MINOR;
     return &layouts_amd64[version.minor - GO_LAYOUT_FIRST_MINOR];
+}
+
+/* Up to 1.18 the flag is a byte beside the number: struct mProf in src/runtime/mprof.go. */
+uint32_t go_layout_cycle_word(const struct go_layout *layout, uint64_t bytes)
+{
+    if (layout->mprof_flushed == GO_LAYOUT_ABSENT)
+        return (uint32_t)bytes;
+    return (uint32_t)bytes << 1 | (uint32_t)(bytes >> (8 * layout->mprof_flushed) & 1);
+}
+
+size_t go_layout_cycle_bytes(const struct go_layout *layout)
+{
+    return layout->mprof_flushed == GO_LAYOUT_ABSENT ? sizeof(uint32_t) : sizeof(uint64_t);
 }
 
 const struct go_layout *go_layout_arm64(const struct go_layout *layout)

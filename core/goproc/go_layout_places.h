@@ -7,6 +7,7 @@
  *   OFFSET  of the member [path] in the struct     SIZE  of the struct     VALUE  of a constant
  *
  *   NEEDED            every version has it
+ *   NEEDED_SINCE_19   every version from Go 1.19 on has it
  *   ABSENT_IN_SOME    versions may have the struct without it
  *   UNLINKED_IN_SOME  programs may lack the struct altogether, if they do not use it */
 #ifndef GOPROFD_GOPROC_GO_LAYOUT_PLACES_H
@@ -38,16 +39,23 @@
     X(funcid_sigpanic,            VALUE,  NEEDED,           "internal/abi.FuncID_sigpanic",   "") \
     X(funcid_sigpanic,            VALUE,  NEEDED,           "runtime.funcID_sigpanic",        "") \
     X(record_cycle_bytes,         SIZE,   NEEDED,           "runtime.memRecordCycle",         "") \
-    X(gc_percent_heap_goal,       OFFSET, NEEDED,           "runtime.gcControllerState",      "gcPercentHeapGoal") \
-    X(gc_sweep_dist_min_trigger,  OFFSET, NEEDED,           "runtime.gcControllerState",      "sweepDistMinTrigger") \
-    X(gc_triggered,               OFFSET, NEEDED,           "runtime.gcControllerState",      "triggered") \
+    X(mprof_flushed,              OFFSET, UNLINKED_IN_SOME, "struct { runtime.cycle uint32; runtime.flushed bool }", "flushed") \
+    X(gc_memory_limit,            OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",       "memoryLimit") \
+    X(gc_heap_goal,               OFFSET, ABSENT_IN_SOME,   "runtime.gcControllerState",       "heapGoal") \
+    X(gc_percent_heap_goal,       OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "gcPercentHeapGoal") \
+    X(gc_sweep_dist_min_trigger,  OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "sweepDistMinTrigger") \
+    X(gc_triggered,               OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "triggered") \
     X(gc_heap_marked,             OFFSET, NEEDED,           "runtime.gcControllerState",      "heapMarked") \
-    X(gc_heap_in_use,             OFFSET, NEEDED,           "runtime.gcControllerState",      "heapInUse") \
-    X(gc_heap_released,           OFFSET, NEEDED,           "runtime.gcControllerState",      "heapReleased") \
-    X(gc_heap_free,               OFFSET, NEEDED,           "runtime.gcControllerState",      "heapFree") \
-    X(gc_total_alloc,             OFFSET, NEEDED,           "runtime.gcControllerState",      "totalAlloc") \
-    X(gc_total_free,              OFFSET, NEEDED,           "runtime.gcControllerState",      "totalFree") \
-    X(gc_mapped_ready,            OFFSET, NEEDED,           "runtime.gcControllerState",      "mappedReady") \
+    X(gc_heap_in_use,             OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "heapInUse") \
+    X(gc_heap_released,           OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "heapReleased") \
+    X(gc_heap_free,               OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "heapFree") \
+    X(gc_total_alloc,             OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "totalAlloc") \
+    X(gc_total_free,              OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "totalFree") \
+    X(gc_mapped_ready,            OFFSET, NEEDED_SINCE_19,  "runtime.gcControllerState",      "mappedReady") \
+    X(stats_deltas,               OFFSET, NEEDED,           "runtime.mstats",                  "heapStats.stats") \
+    X(stats_heap_sys,             OFFSET, ABSENT_IN_SOME,   "runtime.mstats",                  "heap_sys") \
+    X(stats_heap_in_use,          OFFSET, ABSENT_IN_SOME,   "runtime.mstats",                  "heap_inuse") \
+    X(stats_heap_released,        OFFSET, ABSENT_IN_SOME,   "runtime.mstats",                  "heap_released") \
     X(stats_gen,                  OFFSET, NEEDED,           "runtime.mstats",                 "heapStats.gen") \
     X(stats_stacks_sys,           OFFSET, NEEDED,           "runtime.mstats",                 "stacks_sys") \
     X(stats_mspan_sys,            OFFSET, NEEDED,           "runtime.mstats",                 "mspan_sys") \
@@ -78,7 +86,8 @@
     X(mspan_npages,               OFFSET, NEEDED,           "runtime.mspan",                  "npages") \
     X(mspan_alloc_count,          OFFSET, NEEDED,           "runtime.mspan",                  "allocCount") \
     X(mspan_spanclass,            OFFSET, NEEDED,           "runtime.mspan",                  "spanclass") \
-    X(mspan_before_cache,         OFFSET, NEEDED,           "runtime.mspan",                  "allocCountBeforeCache") \
+    X(mspan_object_slots,         OFFSET, NEEDED,           "runtime.mspan",                   "nelems") \
+    X(mspan_before_cache,         OFFSET, NEEDED_SINCE_19,  "runtime.mspan",                  "allocCountBeforeCache") \
     X(mspan_state,                OFFSET, NEEDED,           "runtime.mspan",                  "state") \
     X(mspan_start,                OFFSET, NEEDED,           "runtime.mspan",                  "startAddr") \
     X(mheap_allspans,             OFFSET, NEEDED,           "runtime.mheap",                  "allspans") \
@@ -110,6 +119,7 @@
     X(m_createstack,              OFFSET, NEEDED,           "runtime.m",                      "createstack") \
     X(sweep_state,                OFFSET, ABSENT_IN_SOME,   "runtime.sweepdata",              "active.state") \
     X(ticks_val,                  OFFSET, UNLINKED_IN_SOME, "runtime.ticksType",              "val") \
+    X(ticks_val,                  OFFSET, UNLINKED_IN_SOME, "struct { runtime.lock runtime.mutex; runtime.pad uint32; runtime.val uint64 }", "val") \
     X(ticks_start_ticks,          OFFSET, UNLINKED_IN_SOME, "runtime.ticksType",              "startTicks") \
     X(ticks_start_time,           OFFSET, UNLINKED_IN_SOME, "runtime.ticksType",              "startTime")
 
@@ -131,7 +141,6 @@
     X(GO_MODULEDATA_BSS,          "runtime.moduledata",             "bss") \
     X(GO_MODULEDATA_NOPTRBSS,     "runtime.moduledata",             "noptrbss") \
     X(GO_GC_PERCENT,              "runtime.gcControllerState",      "gcPercent") \
-    X(GO_GC_MEMORY_LIMIT,         "runtime.gcControllerState",      "memoryLimit") \
     X(GO_G_STACK_LO,              "runtime.g",                      "stack.lo") \
     X(GO_G_STACK_HI,              "runtime.g",                      "stack.hi") \
     X(GO_G_SCHED_SP,              "runtime.g",                      "sched.sp") \

@@ -55,12 +55,30 @@ static uint64_t address_of(const struct heap_reading *stats, enum symbol_id id)
     return stats->symbols->address[id];
 }
 
+static size_t later(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How much of runtime.memstats, and of gcController, is read. */
+static size_t stats_bytes(const struct go_layout *layout)
+{
+    return later(layout->stats_gc_cpu_fraction + 8, layout->stats_gen + 4);
+}
+
+static size_t gc_bytes(const struct go_layout *layout)
+{
+    if (layout->gc_mapped_ready != GO_LAYOUT_ABSENT)
+        return layout->gc_mapped_ready + 8;
+    return later(layout->gc_heap_goal, layout->gc_heap_marked) + 8;
+}
+
 bool heap_reading_centre(struct heap_reading *stats, struct error *err)
 {
     const struct go_layout *layout = stats->layout;
     const struct memory_part parts[] = {
-        {address_of(stats, SYMBOL_MEMSTATS), stats->stats, layout->stats_gc_cpu_fraction + 8},
-        {address_of(stats, SYMBOL_GC_CONTROLLER), stats->gc, layout->gc_mapped_ready + 8},
+        {address_of(stats, SYMBOL_MEMSTATS), stats->stats, stats_bytes(layout)},
+        {address_of(stats, SYMBOL_GC_CONTROLLER), stats->gc, gc_bytes(layout)},
         {address_of(stats, SYMBOL_SCHED), stats->sched, SCHED_MAX_BYTES},
         {address_of(stats, SYMBOL_ALLGLEN), &stats->allglen, 8},
         {address_of(stats, SYMBOL_ALLP), stats->allp_slice, sizeof(stats->allp_slice)},
@@ -120,14 +138,32 @@ static bool read_processors(struct heap_reading *stats, size_t count, struct err
     return memory_gather(stats->memory, stats->parts, used, err);
 }
 
-/* The spans that the mcaches allocate from; objects handed out since a span was cached are not in
- * the central counts yet. */
+/* What the central counts do not say of a span that an mcache allocates from: from 1.19 on they lack the objects
+ * handed out since it was cached; before, its free places were counted as handed out (mcache.go, releaseAll). */
+static int64_t uncounted_objects(const struct go_layout *layout, const unsigned char *span)
+{
+    const int64_t allocated = u16_at(span, layout->mspan_alloc_count - layout->mspan_npages);
+
+    if (layout->mspan_before_cache == GO_LAYOUT_ABSENT)
+        return allocated - u16_at(span, layout->mspan_object_slots - layout->mspan_npages);
+    const int64_t before = u16_at(span, layout->mspan_before_cache - layout->mspan_npages);
+    return allocated > before ? allocated - before : 0;
+}
+
+static size_t span_bytes(const struct go_layout *layout)
+{
+    const size_t end = layout->mspan_before_cache == GO_LAYOUT_ABSENT
+                           ? later(layout->mspan_alloc_count, layout->mspan_spanclass)
+                           : layout->mspan_before_cache;
+    return end + 2 - layout->mspan_npages;
+}
+
 static bool read_spans(struct heap_reading *stats, size_t count, struct heap_sums *sums,
                        struct error *err)
 {
     const struct go_layout *layout = stats->layout;
-    size_t span_bytes = layout->mspan_before_cache + 2 - layout->mspan_npages;
-    size_t alloc = layout->mcache_alloc - layout->mcache_tiny_allocs;
+    const size_t alloc = layout->mcache_alloc - layout->mcache_tiny_allocs;
+    const size_t bytes = span_bytes(layout);
     size_t used = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -137,7 +173,7 @@ static bool read_spans(struct heap_reading *stats, size_t count, struct heap_sum
             if (span == 0 || span == stats->empty_span)
                 continue;
             stats->parts[used] = (struct memory_part){
-                span + layout->mspan_npages, stats->spans + used * SPAN_MAX_BYTES, span_bytes};
+                span + layout->mspan_npages, stats->spans + used * SPAN_MAX_BYTES, bytes};
             used++;
         }
     }
@@ -149,13 +185,30 @@ static bool read_spans(struct heap_reading *stats, size_t count, struct heap_sum
             stats->empty_span = stats->parts[i].address - layout->mspan_npages;
             continue;
         }
-        uint16_t allocated = u16_at(span, layout->mspan_alloc_count - layout->mspan_npages);
-        uint16_t before = u16_at(span, layout->mspan_before_cache - layout->mspan_npages);
         size_t size_class = span[layout->mspan_spanclass - layout->mspan_npages] >> 1;
-        if (size_class < GO_SIZE_CLASSES && allocated > before)
-            sums->small_allocs[size_class] += (uint64_t)(allocated - before);
+        if (size_class < GO_SIZE_CLASSES)
+            sums->small_allocs[size_class] += (uint64_t)uncounted_objects(layout, span);
     }
     return true;
+}
+
+/* Up to 1.18 the statistics hold the sum instead of what is free. */
+void heap_reading_totals(const struct heap_reading *stats, struct heap_totals *totals)
+{
+    const struct go_layout *layout = stats->layout;
+
+    if (layout->stats_heap_sys == GO_LAYOUT_ABSENT) {
+        *totals = (struct heap_totals){.in_use = u64_at(stats->gc, layout->gc_heap_in_use),
+                                       .free = u64_at(stats->gc, layout->gc_heap_free),
+                                       .released = u64_at(stats->gc, layout->gc_heap_released)};
+        return;
+    }
+    const uint64_t all = u64_at(stats->stats, layout->stats_heap_sys);
+    totals->in_use = u64_at(stats->stats, layout->stats_heap_in_use);
+    totals->released = u64_at(stats->stats, layout->stats_heap_released);
+    /* Copied while they change, two of three may be ahead of the sum. */
+    const uint64_t taken = totals->in_use + totals->released;
+    totals->free = all > taken ? all - taken : 0;
 }
 
 void heap_reading_sum(const struct heap_reading *stats, struct heap_sums *sums)
@@ -164,7 +217,7 @@ void heap_reading_sum(const struct heap_reading *stats, struct heap_sums *sums)
 
     *sums = (struct heap_sums){0};
     for (size_t i = 0; i < GO_DELTA_COUNT; i++) {
-        const unsigned char *delta = stats->stats + i * layout->delta_bytes;
+        const unsigned char *delta = stats->stats + layout->stats_deltas + i * layout->delta_bytes;
         sums->committed += i64_at(delta, GO_DELTA_COMMITTED);
         sums->released += i64_at(delta, GO_DELTA_RELEASED);
         sums->in_heap += i64_at(delta, GO_DELTA_IN_HEAP);

@@ -17,7 +17,7 @@ struct memory_part;
 struct symbols;
 
 enum {
-    STATS_MAX_BYTES = 7720,
+    STATS_MAX_BYTES = 9496,
     GC_MAX_BYTES = 352,
     SCHED_MAX_BYTES = 224,
     MCACHE_MAX_BYTES = 8 + 48 + 8 * GO_SPAN_CLASSES,
@@ -48,6 +48,11 @@ struct heap_reading {
     uint64_t mspan_inuse_bytes;
     uint64_t mcache_inuse_bytes;
     int32_t gomaxprocs;
+};
+
+/* The heap by what becomes of it: together MemStats.HeapSys. */
+struct heap_totals {
+    uint64_t in_use, free, released;
 };
 
 /* Sums over the three heapStatsDelta; as signed numbers, since one alone may be negative. */
@@ -96,6 +101,7 @@ bool heap_reading_centre(struct heap_reading *reading, struct error *err) GOPROF
 /* Everything, with [sums] over it; ERROR_BUSY if the number of Ps is just changing. */
 bool heap_reading_all(struct heap_reading *reading, struct heap_sums *sums, uint64_t *retries,
                       struct error *err) GOPROFD_MUST_CHECK;
+void heap_reading_totals(const struct heap_reading *reading, struct heap_totals *totals);
 void heap_reading_sum(const struct heap_reading *reading, struct heap_sums *sums);
 
 #endif

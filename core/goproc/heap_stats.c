@@ -2,7 +2,7 @@
  *
  * Called by go_process_read each interval, and once at open for the self-check.  Formulas follow
  * src/runtime/mstats.go (readmemstats_m), mcache.go (releaseAll), mgcpacer.go (heapGoalInternal,
- * memoryLimitHeapGoal) and proc.go (gcount), Go 1.19 to 1.27. */
+ * memoryLimitHeapGoal) and proc.go (gcount), Go 1.18 to 1.27. */
 #include "core/goproc/heap_stats.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static uint64_t memory_limit_goal(const struct heap_reading *stats)
 {
     const struct go_layout *layout = stats->layout;
     uint64_t marked = u64_at(stats->gc, layout->gc_heap_marked);
-    uint64_t limit = u64_at(stats->gc, GO_GC_MEMORY_LIMIT);
+    uint64_t limit = u64_at(stats->gc, layout->gc_memory_limit);
     uint64_t mapped_ready = u64_at(stats->gc, layout->gc_mapped_ready);
     uint64_t heap = u64_at(stats->gc, layout->gc_heap_free) +
                     u64_at(stats->gc, layout->gc_total_alloc) -
@@ -69,6 +69,8 @@ static uint64_t heap_goal(const struct heap_reading *stats)
 {
     const struct go_layout *layout = stats->layout;
     const uint64_t runway = 64 << 10;
+    if (layout->gc_heap_goal != GO_LAYOUT_ABSENT) /* worked out by the runtime itself, up to 1.18 */
+        return u64_at(stats->gc, layout->gc_heap_goal);
     uint64_t goal = u64_at(stats->gc, layout->gc_percent_heap_goal);
     uint64_t limit_goal = memory_limit_goal(stats);
 
@@ -92,17 +94,16 @@ static bool fill_heap(const struct heap_reading *stats, const struct heap_sums *
     uint64_t alloc_bytes = sums->large_alloc_bytes, free_bytes = sums->large_free_bytes;
     uint64_t mallocs = sums->large_allocs + sums->tiny_allocs;
     uint64_t frees = sums->large_frees + sums->tiny_allocs;
-    uint64_t in_use = u64_at(stats->gc, layout->gc_heap_in_use);
-    uint64_t free_heap = u64_at(stats->gc, layout->gc_heap_free);
-    uint64_t released = u64_at(stats->gc, layout->gc_heap_released);
+    struct heap_totals heap;
 
+    heap_reading_totals(stats, &heap);
     for (size_t c = 0; c < GO_SIZE_CLASSES; c++) {
         alloc_bytes += sums->small_allocs[c] * go_size_class_bytes[c];
         free_bytes += sums->small_frees[c] * go_size_class_bytes[c];
         mallocs += sums->small_allocs[c];
         frees += sums->small_frees[c];
     }
-    if (free_bytes > alloc_bytes || frees > mallocs || in_use > PLAUSIBLE_BYTES_MAX ||
+    if (free_bytes > alloc_bytes || frees > mallocs || heap.in_use > PLAUSIBLE_BYTES_MAX ||
         alloc_bytes - free_bytes > PLAUSIBLE_BYTES_MAX)
         return error_set(err, ERROR_CORRUPT,
                          "memory statistics make no sense: %llu bytes allocated, %llu freed",
@@ -112,12 +113,14 @@ static bool fill_heap(const struct heap_reading *stats, const struct heap_sums *
     SNAPSHOT_SET(values, mallocs, mallocs);
     SNAPSHOT_SET(values, frees, frees);
     SNAPSHOT_SET(values, heap_objects, mallocs - frees);
-    SNAPSHOT_SET(values, heap_inuse_bytes, in_use);
-    SNAPSHOT_SET(values, heap_idle_bytes, free_heap + released);
-    SNAPSHOT_SET(values, heap_released_bytes, released);
-    SNAPSHOT_SET(values, heap_sys_bytes, in_use + free_heap + released);
+    SNAPSHOT_SET(values, heap_inuse_bytes, heap.in_use);
+    SNAPSHOT_SET(values, heap_idle_bytes, heap.free + heap.released);
+    SNAPSHOT_SET(values, heap_released_bytes, heap.released);
+    SNAPSHOT_SET(values, heap_sys_bytes, heap.in_use + heap.free + heap.released);
     SNAPSHOT_SET(values, heap_live_bytes, u64_at(stats->gc, layout->gc_heap_marked));
-    SNAPSHOT_SET(values, next_gc_bytes, heap_goal(stats));
+    const uint64_t goal = heap_goal(stats);
+    if (goal != UINT64_MAX) /* so up to 1.18 while GOGC is off: there is none */
+        SNAPSHOT_SET(values, next_gc_bytes, goal);
     return true;
 }
 
@@ -125,9 +128,10 @@ static bool fill_heap(const struct heap_reading *stats, const struct heap_sums *
 static uint64_t sys_bytes(const struct heap_reading *stats, const struct heap_sums *sums)
 {
     const struct go_layout *layout = stats->layout;
+    struct heap_totals heap;
 
-    return u64_at(stats->gc, layout->gc_heap_in_use) + u64_at(stats->gc, layout->gc_heap_free) +
-           u64_at(stats->gc, layout->gc_heap_released) +
+    heap_reading_totals(stats, &heap);
+    return heap.in_use + heap.free + heap.released +
            u64_at(stats->stats, layout->stats_stacks_sys) +
            u64_at(stats->stats, layout->stats_mspan_sys) +
            u64_at(stats->stats, layout->stats_mcache_sys) +
@@ -179,8 +183,9 @@ static void fill_gc(const struct heap_reading *stats, struct snapshot_values *va
                                        8 * ((numgc + PAUSES_KEPT - 1) % PAUSES_KEPT)));
     SNAPSHOT_SET(values, gc_cpu_fraction, cpu_fraction);
     SNAPSHOT_SET(values, gogc_percent, gogc);
-    if (i64_at(stats->gc, GO_GC_MEMORY_LIMIT) != INT64_MAX)
-        SNAPSHOT_SET(values, gomemlimit_bytes, u64_at(stats->gc, GO_GC_MEMORY_LIMIT));
+    if (layout->gc_memory_limit != GO_LAYOUT_ABSENT &&
+        i64_at(stats->gc, layout->gc_memory_limit) != INT64_MAX)
+        SNAPSHOT_SET(values, gomemlimit_bytes, u64_at(stats->gc, layout->gc_memory_limit));
 }
 
 static void fill_scheduler(const struct heap_reading *stats, struct snapshot_values *values)
@@ -237,17 +242,18 @@ static bool try_identities(struct heap_reading *stats, struct identity identitie
 {
     const struct go_layout *layout = stats->layout;
     struct heap_sums sums;
+    struct heap_totals heap;
 
     heap_reading_sum(stats, &sums);
-    uint64_t in_use = u64_at(stats->gc, layout->gc_heap_in_use);
-    uint64_t released = u64_at(stats->gc, layout->gc_heap_released);
-    uint64_t free_heap = u64_at(stats->gc, layout->gc_heap_free);
-    identities[0].held |= (uint64_t)sums.in_heap == in_use && in_use != 0;
-    identities[1].held |= (uint64_t)sums.released == released;
+    heap_reading_totals(stats, &heap);
+    identities[0].held |= (uint64_t)sums.in_heap == heap.in_use && heap.in_use != 0;
+    identities[1].held |= (uint64_t)sums.released == heap.released;
     identities[2].held |=
         (uint64_t)(sums.committed - sums.in_stacks - sums.in_work_bufs -
-                   sums.in_ptr_scalar_bits) == in_use + free_heap;
-    identities[3].held |= u64_at(stats->gc, layout->gc_mapped_ready) ==
+                   sums.in_ptr_scalar_bits) == heap.in_use + heap.free;
+    /* Counted once only up to 1.18. */
+    identities[3].held |= layout->gc_mapped_ready == GO_LAYOUT_ABSENT ||
+                          u64_at(stats->gc, layout->gc_mapped_ready) ==
                           sys_bytes(stats, &sums) - (uint64_t)sums.released;
     return identities[0].held && identities[1].held && identities[2].held && identities[3].held;
 }

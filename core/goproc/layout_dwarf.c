@@ -24,7 +24,12 @@ enum {
 #define DEBUG_MAX_BYTES (UINT64_C(512) << 20)
 
 enum place_kind { PLACE_OFFSET, PLACE_SIZE, PLACE_VALUE };
-enum place_presence { PLACE_NEEDED, PLACE_ABSENT_IN_SOME, PLACE_UNLINKED_IN_SOME };
+enum place_presence {
+    PLACE_NEEDED,
+    PLACE_NEEDED_SINCE_19,
+    PLACE_ABSENT_IN_SOME,
+    PLACE_UNLINKED_IN_SOME,
+};
 
 struct place {
     const char *member;
@@ -292,8 +297,10 @@ static bool take(const struct search *search, struct go_layout *layout, struct e
                 number = (uint32_t)search->places[next].number;
             }
         }
-        if (!found && (places[i].presence == PLACE_NEEDED ||
-                       (!owner_seen && places[i].presence == PLACE_ABSENT_IN_SOME)))
+        const bool needed = places[i].presence == PLACE_NEEDED ||
+                            (places[i].presence == PLACE_NEEDED_SINCE_19 && layout->minor >= 19);
+        if (!found &&
+            (needed || (!owner_seen && places[i].presence != PLACE_UNLINKED_IN_SOME)))
             return error_set(err, ERROR_UNSUPPORTED, "%s has no %s", places[i].name,
                              places[i].path[0] != '\0' ? places[i].path : "size");
         memcpy((char *)layout + places[i].at, &number, sizeof(number));

@@ -2,7 +2,7 @@
  *
  * What is compared changes under our eyes, so only what holds at every instant is asked for:
  * ranges, pointers to things that name themselves, counts that cannot be exceeded.  Sources:
- * src/runtime/{mprof,runtime2,proc,mheap,mgcpacer,mgcsweep}.go, Go 1.19 to 1.27. */
+ * src/runtime/{mprof,runtime2,proc,mheap,mgcpacer,mgcsweep}.go, Go 1.18 to 1.27. */
 #include "core/goproc/symbol_checks.h"
 
 #include <stddef.h>
@@ -112,15 +112,15 @@ static bool is_rate(const struct check *check, uint64_t rate)
 
 static bool check_profile(const struct check *check)
 {
-    uint32_t cycle;
-    uint64_t rate, lock;
+    uint64_t state = 0, rate, lock;
 
-    if (!read_at(check, SYMBOL_MPROF_CYCLE, 0, &cycle, sizeof(cycle)) ||
+    if (!read_at(check, SYMBOL_MPROF_CYCLE, 0, &state, go_layout_cycle_bytes(check->layout)) ||
         !read_at(check, SYMBOL_MEM_PROFILE_RATE, 0, &rate, sizeof(rate)) ||
         !read_at(check, SYMBOL_MPROF_ACTIVE_LOCK, 0, &lock, sizeof(lock)))
         return false;
-    if (cycle >> 1 >= CYCLE_WRAP)
-        return refuse(check, SYMBOL_MPROF_CYCLE, "its cycle is", cycle >> 1);
+    const uint32_t cycle = go_layout_cycle_word(check->layout, state) >> 1;
+    if (cycle >= CYCLE_WRAP)
+        return refuse(check, SYMBOL_MPROF_CYCLE, "its cycle is", cycle);
     if (!is_rate(check, rate))
         return refuse(check, SYMBOL_MEM_PROFILE_RATE, "the rate is", rate);
     /* Before spinbit mutexes: 0 free, 1 held, 2 held with sleepers. */
@@ -174,10 +174,12 @@ static bool check_goroutines(const struct check *check)
 static bool check_heap(const struct check *check)
 {
     uint32_t percent;
-    uint64_t limit, spans, caches, spans_sys, caches_sys;
+    uint64_t limit = 0, spans, caches, spans_sys, caches_sys;
 
     if (!read_at(check, SYMBOL_GC_CONTROLLER, GO_GC_PERCENT, &percent, sizeof(percent)) ||
-        !read_at(check, SYMBOL_GC_CONTROLLER, GO_GC_MEMORY_LIMIT, &limit, sizeof(limit)) ||
+        (check->layout->gc_memory_limit != GO_LAYOUT_ABSENT &&
+         !read_at(check, SYMBOL_GC_CONTROLLER, check->layout->gc_memory_limit, &limit,
+                  sizeof(limit))) ||
         !read_at(check, SYMBOL_MHEAP, check->layout->mheap_spanalloc_inuse, &spans,
                  sizeof(spans)) ||
         !read_at(check, SYMBOL_MHEAP, check->layout->mheap_cachealloc_inuse, &caches,

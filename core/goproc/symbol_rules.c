@@ -1,6 +1,6 @@
 /* symbol_rules.c - the table of rules, and the vote on what they say.
  *
- * Called by symbols.c.  The rules hold for programs of Go 1.19 to 1.27 in every build mode; each
+ * Called by symbols.c.  The rules hold for programs of Go 1.18 to 1.27 in every build mode; each
  * was compared with the symbol tables of unstripped twins (tests/integration/stripped_symbols.sh).
  */
 #include "core/goproc/symbol_rules.h"
@@ -22,7 +22,7 @@ enum {
 struct symbol_rule {
     uint8_t symbol;
     uint8_t place;
-    uint8_t member;
+    uint16_t member;
     uint8_t archs;
     uint8_t first_minor; /* 0: no limit */
     uint8_t last_minor;  /* 0: no limit */
@@ -41,18 +41,25 @@ struct symbol_rule {
 /* Functions that a program which imports nothing but "time" has too, unless there is no other.
  * Source: src/runtime/{mprof,mcache,mheap,mgc,mgcpacer,mgcsweep,mgcwork,proc,stack,sema,symtab}.go. */
 static const struct symbol_rule rules[] = {
-    RULE(MBUCKETS,            "mProf_FlushLocked",         0, 0),
+    RULE_IN(18, 18, MBUCKETS, "mProf_FlushLocked",         1, 0),
+    RULE_IN(19, 0, MBUCKETS,  "mProf_FlushLocked",         0, 0),
     RULE(MBUCKETS,            "stkbucket",                 3, 0),
     RULE(BBUCKETS,            "stkbucket",                 5, 0),
     RULE(XBUCKETS,            "stkbucket",                 4, 0),
     RULE(BUCKHASH,            "stkbucket",                 0, 0),
-    RULE(MPROF_CYCLE,         "mProf_Flush",               0, 0),
-    RULE(MPROF_CYCLE,         "mProf_Free",                0, 0),
-    RULE(MPROF_CYCLE,         "mProf_PostSweep",           0, 0),
+    RULE_IN(18, 18, MPROF_CYCLE, "mProf_Flush",            1, 4),
+    RULE_IN(18, 18, MPROF_CYCLE, "mProf_Free",             1, 0),
+    RULE_IN(18, 18, MPROF_CYCLE, "mProf_PostSweep",        1, 0),
+    RULE_IN(19, 0, MPROF_CYCLE, "mProf_Flush",             0, 0),
+    RULE_IN(19, 0, MPROF_CYCLE, "mProf_Free",              0, 0),
+    RULE_IN(19, 0, MPROF_CYCLE, "mProf_PostSweep",         0, 0),
+    /* The one lock of 1.18, which also guards the records of the future. */
+    RULE_IN(18, 18, MPROF_ACTIVE_LOCK, "mProf_Free",       0, 0),
+    RULE_IN(18, 18, MPROF_ACTIVE_LOCK, "saveblockevent",   0, 0),
     RULE(MPROF_ACTIVE_LOCK,   "mProf_Flush",               LOCKED_AND_UNLOCKED, 0),
     RULE(MPROF_ACTIVE_LOCK,   "mProf_PostSweep",           LOCKED_AND_UNLOCKED, 0),
     RULE_IN(23, 0, MPROF_ACTIVE_LOCK, "memProfileInternal", LOCKED_AND_UNLOCKED, 0),
-    RULE_IN(19, 22, MPROF_ACTIVE_LOCK, "MemProfile",       LOCKED_AND_UNLOCKED, 0),
+    RULE_IN(18, 22, MPROF_ACTIVE_LOCK, "MemProfile",       LOCKED_AND_UNLOCKED, 0),
     RULE_IN(22, 0, PROF_BLOCK_LOCK, "saveBlockEventStack", 0, 0),
     RULE_IN(19, 21, PROF_BLOCK_LOCK, "saveblockevent",     0, 0),
     RULE(MEM_PROFILE_RATE,    "profilealloc",              1, 0),
@@ -60,18 +67,26 @@ static const struct symbol_rule rules[] = {
     RULE(BLOCK_PROFILE_RATE,  "chanrecv",                  0, 0),
     RULE(BLOCK_PROFILE_RATE,  "chansend",                  0, 0),
     RULE(BLOCK_PROFILE_RATE,  "blockevent",                0, 0),
-    RULE_AT(AMD64, 19, 20, MUTEX_PROFILE_RATE, "semacquire1", 1, 0),
+    RULE_AT(AMD64, 18, 20, MUTEX_PROFILE_RATE, "semacquire1", 1, 0),
     RULE_AT(AMD64, 21, 0, MUTEX_PROFILE_RATE, "semacquire1", 2, 0),
-    RULE_AT(ARM64, 19, 20, MUTEX_PROFILE_RATE, "semacquire1", 2, 0),
+    RULE_AT(ARM64, 18, 20, MUTEX_PROFILE_RATE, "semacquire1", 2, 0),
     RULE_AT(ARM64, 21, 0, MUTEX_PROFILE_RATE, "semacquire1", 3, 0),
     RULE_IN(23, 24, MUTEX_PROFILE_RATE, "(*mLockProfile).store", 1, 0),
     RULE_IN(25, 0, MUTEX_PROFILE_RATE, "(*mLockProfile).storeSlow", 1, 0),
-    RULE(MEMSTATS,            "(*mcache).releaseAll",      2, 0),
-    RULE(MEMSTATS,            "(*mheap).grow",             2, 0),
-    RULE(MEMSTATS,            "(*mcache).allocLarge",      1, 0),
-    RULE(MEMSTATS,            "(*mcache).refill",          3, 0),
+    /* Up to 1.18 heapStats is not the first member. */
+    RULE_IN(18, 18, MEMSTATS, "(*mcache).releaseAll",      2, 5960),
+    RULE_IN(18, 18, MEMSTATS, "(*mheap).grow",             1, 48),
+    RULE_IN(18, 18, MEMSTATS, "(*mcache).allocLarge",      1, 5960),
+    RULE_IN(18, 18, MEMSTATS, "(*mcache).refill",          3, 5960),
+    RULE_IN(19, 0, MEMSTATS,  "(*mcache).releaseAll",      2, 0),
+    RULE_IN(19, 0, MEMSTATS,  "(*mheap).grow",             2, 0),
+    RULE_IN(19, 0, MEMSTATS,  "(*mcache).allocLarge",      1, 0),
+    RULE_IN(19, 0, MEMSTATS,  "(*mcache).refill",          3, 0),
     RULE(GC_CONTROLLER,       "gcControllerCommit",        1, 0),
-    RULE(GC_CONTROLLER,       "gcinit",                    1, 0),
+    RULE_IN(18, 18, GC_CONTROLLER, "gcinit",               1, 8),
+    RULE_AT(AMD64, 18, 18, GC_CONTROLLER, "(*mcache).refill", 4, 0),
+    RULE_IN(18, 18, GC_CONTROLLER, "(*gcWork).balance",    1, 0),
+    RULE_IN(19, 0, GC_CONTROLLER, "gcinit",                1, 0),
     RULE(GC_CONTROLLER,       "gcTrigger.test",            3, 0),
     RULE(MHEAP,               "(*mcache).allocLarge",      0, 0),
     RULE(MHEAP,               "allocmcache.func1",         0, 0),
@@ -107,14 +122,14 @@ static const struct symbol_rule rules[] = {
     RULE(MODULES_SLICE,       "bulkBarrierPreWrite",       2, 0),
     RULE_ON(AMD64, DEBUG,     "(*sweepLocked).sweep",      5, 4),
     RULE_ON(ARM64, DEBUG,     "(*sweepLocked).sweep",      6, 4),
-    RULE(SCAVENGE,            "gcPaceScavenger",           6, 0),
+    RULE_IN(19, 0, SCAVENGE,  "gcPaceScavenger",           6, 0),
     RULE(SCAVENGE,            "(*scavengerState).init.func3", 2, 0),
     RULE(SWEEP,               "bgsweep",                   2, 0),
-    RULE_IN(19, 21, SWEEP,    "gcinit",                    0, 28),
+    RULE_IN(18, 21, SWEEP,    "gcinit",                    0, 28),
     RULE_IN(22, 0, SWEEP,     "gcinit",                    0, 20),
-    RULE_IN(19, 21, SWEEP,    "sweepone",                  0, 28),
+    RULE_IN(18, 21, SWEEP,    "sweepone",                  0, 28),
     RULE_IN(22, 0, SWEEP,     "sweepone",                  0, 20),
-    RULE_IN(19, 21, TICKS,    "tickspersecond",            1, 0),
+    RULE_IN(18, 21, TICKS,    "tickspersecond",            1, 0),
     RULE_IN(22, 0, TICKS,     "ticksPerSecond",            1, 0),
     RULE_IN(22, 0, TICKS,     "(*ticksType).init",         0, 0),
 };

@@ -35,6 +35,11 @@ struct elf_file;
     X(ALLM,                "runtime.allm",              false) \
     X(SWEEP,               "runtime.sweep",             false)
 
+/*  identifier           its name up to Go 1.18 */
+#define SYMBOLS_OLDER(X) \
+    X(MPROF_CYCLE,         "runtime.mProf") \
+    X(MPROF_ACTIVE_LOCK,   "runtime.proflock")
+
 enum symbol_id {
 #define SYMBOLS_DECLARE(id, name, required) SYMBOL_##id,
     SYMBOLS(SYMBOLS_DECLARE)
@@ -47,6 +52,7 @@ struct symbols {
 };
 
 const char *symbols_name(enum symbol_id id);
+const char *symbols_older_name(enum symbol_id id); /* up to Go 1.18; NULL if it was the same */
 bool symbols_required(enum symbol_id id); /* nothing can be read without it */
 
 /* From the symbol table of [elf], loaded with [bias].  ERROR_UNSUPPORTED with the cure if it has no

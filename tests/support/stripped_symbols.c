@@ -177,10 +177,22 @@ static void complain(struct comparison *with, const char *what, uint64_t got, ui
     with->wrong++;
 }
 
+/* What the twin calls [name]: up to Go 1.18 some variables had other names. */
+static const char *its_name(const struct comparison *with, const char *name)
+{
+    const bool is_old = with->layout != NULL && with->layout->minor <= 18;
+    for (unsigned i = 0; i < SYMBOL_COUNT && is_old; i++) {
+        const char *older = symbols_older_name((enum symbol_id)i);
+        if (older != NULL && strcmp(symbols_name((enum symbol_id)i), name) == 0)
+            return older;
+    }
+    return name;
+}
+
 /* The live address of [name] according to the twin; 0 if it has none. */
 static uint64_t true_address(const struct comparison *with, const char *name)
 {
-    struct elf_symbol symbol = {.name = name};
+    struct elf_symbol symbol = {.name = its_name(with, name)};
 
     return elf_file_find_symbols(with->twin, &symbol, 1, NULL) && symbol.found
                ? symbol.address + with->bias
@@ -208,13 +220,14 @@ static void compare_version(struct comparison *with)
  * oldest column to start from. */
 static void compare_layout(struct comparison *with)
 {
-    struct go_layout told = *go_layout_find("go1.19", NULL);
+    struct go_layout told = *go_layout_find("go1.18", NULL);
+    told.minor = with->layout->minor;
     struct error err;
     static const struct {
         const char *name;
         size_t at;
     } members[] = {
-#define MEMBER(member, v19, v20, v21, v22, v23, v24, v25, v26, v27)                                \
+#define MEMBER(member, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27)                           \
     {#member, offsetof(struct go_layout, member)},
         GO_LAYOUT_MEMBERS(MEMBER) GO_LAYOUT_MEMBERS_AMD64(MEMBER)
 #undef MEMBER

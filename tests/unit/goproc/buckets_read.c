@@ -114,7 +114,9 @@ static void close_target(void)
 
 static void set_cycle(uint32_t cycle, bool flushed)
 {
-    target.variables[VARIABLE_CYCLE] = (uint64_t)cycle << 1 | (flushed ? 1 : 0);
+    target.variables[VARIABLE_CYCLE] = layout->mprof_flushed == GO_LAYOUT_ABSENT
+                                           ? (uint64_t)cycle << 1 | (flushed ? 1 : 0)
+                                           : cycle | (uint64_t)flushed << (8 * layout->mprof_flushed);
 }
 
 /* Puts a bucket in front of the list; returns its first word. */
@@ -216,6 +218,11 @@ static void check_published(const char *version)
 Test(buckets, publish_active_plus_the_current_cycle)
 {
     check_published("go1.26.8");
+}
+
+Test(buckets, publish_them_where_the_flag_lies_beside_the_cycle_up_to_1_18)
+{
+    check_published("go1.18.10");
 }
 
 Test(buckets, publish_the_counts_only_records_of_1_27)
@@ -573,6 +580,49 @@ Test(buckets, wait_for_the_flush_that_is_due_after_a_gc)
     target.before_read = flush_late;
     const struct profile *profile = read_profile(0);
     check_entry(profile, 0, 13, 0);
+    profile_unref(profile);
+    close_target();
+}
+
+/* Go 1.18 ends a cycle between two looks at it: the number is new, the flag still the old one's, the lock held
+ * by then.  Whoever believes the flag meets the flush half done. */
+static void end_cycle_behind_the_lock(struct target *changing, const struct memory_part *parts,
+                                      size_t count)
+{
+    (void)count;
+    if (parts[0].address == symbols.address[SYMBOL_MPROF_CYCLE]) {
+        changing->steps++;
+        if (changing->steps == 2) {
+            set_cycle(7, true);
+            changing->variables[VARIABLE_LOCK] = 1;
+        } else if (changing->steps == 3) {
+            set_cycle(7, false);
+            changing->variables[VARIABLE_LOCK] = 0;
+        } else if (changing->steps == 5) {
+            set_counts(0, ACTIVE, 13, 0);
+            set_counts(0, FUTURE_1, 0, 0);
+            set_cycle(7, true);
+        }
+    } else if (parts[0].address >= BUCKETS && changing->steps == 2) {
+        set_counts(0, ACTIVE, 13, 0);
+        changing->variables[VARIABLE_LOCK] = 0;
+    }
+}
+
+Test(buckets, do_not_take_the_flag_of_one_cycle_for_that_of_the_next)
+{
+    open_target("go1.18.10", &few_retries);
+    size_t bucket = add_bucket(64);
+    set_cycle(6, true);
+    set_counts(bucket, ACTIVE, 10, 0);
+    profile_unref(read_profile(0));
+    set_counts(bucket, FUTURE_1, 3, 0);
+    target.before_read = end_cycle_behind_the_lock;
+    const struct profile *profile = read_profile(0);
+    cr_assert_eq(profile->cycle, 7);
+    cr_assert_not(profile->partial);
+    check_entry(profile, 0, 13, 0);
+    cr_assert_geq(target.steps, 5, "it was read before the flush was done");
     profile_unref(profile);
     close_target();
 }

@@ -14,7 +14,7 @@ enum { PROCESSORS = 2, SPANS = 3, P_BYTES = 4096, CACHE_BYTES = 2048, SPAN_BYTES
 
 /* Everything of a Go runtime that is read, in one piece of memory. */
 struct runtime {
-    unsigned char memstats[8192];
+    unsigned char memstats[10240];
     unsigned char gc[512];
     unsigned char mheap[96 << 10];
     unsigned char sched[512];
@@ -70,7 +70,8 @@ static void put_span(size_t index, uint64_t pages, uint16_t allocated, uint16_t 
     unsigned char *span = runtime.spans[index];
     put(span, layout->mspan_npages, pages);
     memcpy(span + layout->mspan_alloc_count, &allocated, 2);
-    memcpy(span + layout->mspan_before_cache, &before, 2);
+    if (layout->mspan_before_cache != GO_LAYOUT_ABSENT)
+        memcpy(span + layout->mspan_before_cache, &before, 2);
     span[layout->mspan_spanclass] = span_class;
 }
 
@@ -97,8 +98,10 @@ static void open_runtime(const char *version)
         for (size_t c = 0; c < GO_SPAN_CLASSES; c++)
             put(runtime.caches[i], layout->mcache_alloc + 8 * c, AT(spans));
     }
-    put(runtime.gc, GO_GC_MEMORY_LIMIT, INT64_MAX);
-    put(runtime.gc, layout->gc_triggered, UINT64_MAX);
+    if (layout->gc_memory_limit != GO_LAYOUT_ABSENT) {
+        put(runtime.gc, layout->gc_memory_limit, INT64_MAX);
+        put(runtime.gc, layout->gc_triggered, UINT64_MAX);
+    }
     memory_open_source(&memory, runtime_read, &runtime, NULL);
     stats = heap_stats_new(&memory, layout, &symbols);
 }
@@ -118,7 +121,7 @@ static void read_stats(void)
 
 static unsigned char *delta(size_t index)
 {
-    return runtime.memstats + index * layout->delta_bytes;
+    return runtime.memstats + layout->stats_deltas + index * layout->delta_bytes;
 }
 
 static void check_sums(const char *version)
@@ -165,7 +168,7 @@ Test(heap_stats, adds_up_the_deltas_and_what_the_ps_hold_back)
 static void put_gc(uint64_t goal, uint64_t limit, uint64_t marked)
 {
     put(runtime.gc, layout->gc_percent_heap_goal, goal);
-    put(runtime.gc, GO_GC_MEMORY_LIMIT, limit);
+    put(runtime.gc, layout->gc_memory_limit, limit);
     put(runtime.gc, layout->gc_heap_marked, marked);
     put(runtime.gc, layout->gc_mapped_ready, 30 * MIB);
     put(runtime.gc, layout->gc_heap_free, 2 * MIB);
@@ -213,7 +216,7 @@ Test(heap_stats, leaves_out_what_the_runtime_does_not_have)
     read_stats();
     cr_assert_not(SNAPSHOT_HAS(&values, gomemlimit_bytes));
     cr_assert_not(SNAPSHOT_HAS(&values, last_gc_pause_ns), "there has been no GC");
-    put(runtime.gc, GO_GC_MEMORY_LIMIT, 64 * MIB);
+    put(runtime.gc, layout->gc_memory_limit, 64 * MIB);
     put32(runtime.memstats, layout->stats_numgc, 258);
     put(runtime.memstats, layout->stats_pause_ns + 8 * 1, 4711); /* (258 + 255) % 256 */
     read_stats();
@@ -299,6 +302,44 @@ static void put_identities(void)
     put(runtime.gc, layout->gc_heap_released, 3 * MIB);
     put(runtime.memstats, layout->stats_mspan_sys, 32768);
     put(runtime.gc, layout->gc_mapped_ready, 10 * MIB + 4 * MIB + 1 * MIB + 65536 + 32768);
+}
+
+/* Up to Go 1.18 the whole span is counted when an mcache takes it, and the heap's sizes are in memstats. */
+Test(heap_stats, takes_back_the_free_places_that_1_18_counts_in_advance)
+{
+    const uint16_t places = 170;
+    struct error err = {0};
+
+    open_runtime("go1.18.10");
+    put(delta(0), layout->delta_small_alloc_count + 8 * 5, 200);
+    put(delta(2), layout->delta_small_free_count + 8 * 5, 30);
+    put_span(1, 1, 160, 0, 5 << 1);
+    memcpy(runtime.spans[1] + layout->mspan_object_slots, &places, sizeof(places));
+    put(runtime.caches[1], layout->mcache_alloc + 8 * 10, AT(spans) + 1 * SPAN_BYTES);
+    put(delta(0), GO_DELTA_IN_HEAP, 10 * MIB);
+    put(delta(1), GO_DELTA_RELEASED, 3 * MIB);
+    put(delta(0), GO_DELTA_COMMITTED, 14 * MIB);
+    put(runtime.memstats, layout->stats_heap_sys, 17 * MIB);
+    put(runtime.memstats, layout->stats_heap_in_use, 10 * MIB);
+    put(runtime.memstats, layout->stats_heap_released, 3 * MIB);
+    put(runtime.gc, layout->gc_heap_goal, 42 * MIB);
+    read_stats();
+    cr_assert_eq(values.mallocs, 190);
+    cr_assert_eq(values.frees, 30);
+    cr_assert_eq(values.heap_inuse_bytes, 10 * MIB);
+    cr_assert_eq(values.heap_idle_bytes, 7 * MIB);
+    cr_assert_eq(values.heap_sys_bytes, 17 * MIB);
+    cr_assert_eq(values.next_gc_bytes, 42 * MIB);
+    cr_assert_not(SNAPSHOT_HAS(&values, gomemlimit_bytes));
+    cr_assert(heap_stats_check(stats, &err), "%s", err.message);
+    runtime.memstats[layout->stats_heap_in_use] ^= 8;
+    cr_assert_not(heap_stats_check(stats, &err));
+    cr_assert_not_null(strstr(err.message, "heap in use"), "%s", err.message);
+    memset(&values, 0, sizeof(values));
+    put(runtime.gc, layout->gc_heap_goal, UINT64_MAX); /* GOGC=off */
+    read_stats();
+    cr_assert_not(SNAPSHOT_HAS(&values, next_gc_bytes));
+    close_runtime();
 }
 
 Test(heap_stats, proves_the_layout_by_what_the_runtime_counts_twice)

@@ -115,7 +115,7 @@ static void make_process(const char *version)
     put64(SCHEDULER, 32);
     put32(SCHEDULER + process.layout->sched_ngsys, 5);
     put32(CONTROLLER + GO_GC_PERCENT, 100);
-    put64(CONTROLLER + GO_GC_MEMORY_LIMIT, INT64_MAX);
+    put64(CONTROLLER + process.layout->gc_memory_limit, INT64_MAX);
     put64(MEMSTATS + process.layout->stats_mspan_sys, 48960);
     put64(MEMSTATS + process.layout->stats_mcache_sys, 15600);
     put64(HEAP + process.layout->mheap_spanalloc_inuse, 35840);
@@ -194,7 +194,7 @@ Test(symbol_checks, refuse_values_out_of_range)
     put32(CONTROLLER + GO_GC_PERCENT, 0x7fffffff);
     expect_refusal("runtime.gcController");
     make_process("go1.23.12");
-    put64(CONTROLLER + GO_GC_MEMORY_LIMIT, UINT64_MAX);
+    put64(CONTROLLER + process.layout->gc_memory_limit, UINT64_MAX);
     expect_refusal("runtime.gcController");
 }
 
