@@ -1,14 +1,12 @@
-/* main.c - flags, subcommands, and what is wired to what; the only file that sees lua/ and http/.
+/* main.c - subcommands, and what is wired to what; the only file that sees lua/ and http/.
  *
  *   sampler --beats--> board <--reads-- http, engine, capturer
  *      \--"published"--> engine --capture requests--> capturer <-- http, SIGUSR1
  *
  * The main thread owns config and signals (sigwait; no handlers) and the order of start and stop. */
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buffer.h"
@@ -18,7 +16,9 @@
 #include "core/base/mailbox.h"
 #include "core/capture/capture.h"
 #include "core/cli.h"
+#include "core/cli_flags.h"
 #include "core/export/notifier.h"
+#include "core/own_process.h"
 #include "core/profile_jobs.h"
 #include "core/sampler.h"
 #include "core/service_notify.h"
@@ -35,17 +35,10 @@
 #include "lua/rules_watch.h"
 #include "lua/tagger.h"
 
-enum { PROBLEMS_MAX_BYTES = 1 << 20, FLAG_OPTIONS_MAX = 64, RELOAD_WAIT_S = 120 };
-
-struct flags {
-    const char *config_path; /* NULL: defaults */
-    bool check_only;
-    char *options[FLAG_OPTIONS_MAX + 1]; /* "GOPROF_KEY=VALUE", NULL-ended; owned */
-    size_t option_count;
-};
+enum { PROBLEMS_MAX_BYTES = 1 << 20, RELOAD_WAIT_S = 120 };
 
 struct daemon {
-    const struct flags *flags;
+    const struct cli_flags *flags;
     struct config *config;   /* of the start: sampler and server hold on to it */
     struct config *reloaded; /* of the last good SIGHUP, used by the rule thread; or NULL */
     struct mailbox *outcomes; /* of reloads */
@@ -63,67 +56,8 @@ struct daemon {
     struct watchdog *watchdog; /* NULL: the service manager wants none */
 };
 
-static const char usage_text[] =
-    "usage: goprofd [-c FILE] [-t] [--KEY=VALUE ...]   watch Go processes and serve what is found\n"
-    "       goprofd -t -c FILE                         check config and rules, then exit\n"
-    "       goprofd -version\n"
-    "       goprofd ps                                 list Go processes\n"
-    "       goprofd memory PID                         what the resident memory of a process consists of\n"
-    "       goprofd decode FILE|FOLDER                 recorded history (history_dir, /v1/export) as JSON lines\n"
-    "       goprofd heap PID [-o FILE]                 write the heap profile of a process (pprof)\n"
-    "       goprofd allocs PID [-o FILE]               the same, showing all past allocations\n"
-    "       goprofd heap --core FILE [EXE] [-o FILE]   the same from a core file; EXE is what wrote it\n"
-    "       goprofd goroutine PID [-o FILE] [-debug N] its goroutines; also block, mutex, threadcreate\n"
-    "       goprofd test PATH...                       run the tests of rules, in files and folders\n"
-    "       goprofd replay FILE|FOLDER [-c FILE]       what the rules would have said of recorded history, and when\n"
-    "\n"
-    "signals: SIGHUP reloads config and rules, SIGUSR1 captures profiles now, SIGTERM stops\n"
-    "options (also in config.lua, or as environment GOPROF_KEY):\n";
-
-static void print_help(void)
-{
-    fputs(usage_text, stdout);
-    size_t count = 0;
-    const struct config_option *options = config_options(&count);
-    for (size_t i = 0; i < count; i++)
-        printf("  --%-36s %s (default %s)\n", options[i].key, options[i].help,
-               options[i].default_text[0] == '\0' ? "\"\"" : options[i].default_text);
-}
-
-/* --sampling-interval-ms=500 is stored as GOPROF_SAMPLING_INTERVAL_MS=500: flags and environment
- * speak through the same door of the config. */
-static bool add_option(struct flags *flags, const char *argument)
-{
-    const char *equals = strchr(argument, '=');
-    if (equals == NULL || equals == argument || flags->option_count == FLAG_OPTIONS_MAX)
-        return false;
-    struct buffer text;
-    buffer_init(&text, 1 << 16);
-    buffer_append_string(&text, "GOPROF_");
-    for (const char *c = argument; c < equals; c++) {
-        const bool lower = *c >= 'a' && *c <= 'z';
-        buffer_append_byte(&text, lower ? (char)(*c - 'a' + 'A') : *c == '-' ? '_' : *c);
-    }
-    buffer_append_string(&text, equals);
-    buffer_append_byte(&text, '\0');
-    size_t length = 0;
-    char *option = buffer_detach(&text, &length);
-    buffer_release(&text);
-    if (option == NULL)
-        return false;
-    flags->options[flags->option_count++] = option;
-    return true;
-}
-
-static int usage_error(const char *argument)
-{
-    fprintf(stderr, "goprofd: unknown or incomplete argument '%s'\n%s(goprofd --help lists them)\n",
-            argument, usage_text);
-    return EXIT_USAGE;
-}
-
 /* Problems go to [problems]. */
-static struct config *load_config(const struct flags *flags, struct buffer *problems)
+static struct config *load_config(const struct cli_flags *flags, struct buffer *problems)
 {
     return config_load(
         &(struct config_sources){.path = flags->config_path, .options = flags->options}, problems);
@@ -135,7 +69,7 @@ static void print_problems(struct buffer *problems)
     fputs(text != NULL ? text : "goprofd: too many problems to list\n", stderr);
 }
 
-static int check_config(const struct flags *flags)
+static int check_config(const struct cli_flags *flags)
 {
     struct buffer problems;
     buffer_init(&problems, PROBLEMS_MAX_BYTES);
@@ -453,25 +387,6 @@ static void capture_now(struct daemon *daemon)
     capturer_request(daemon->capturer, &request);
 }
 
-/* Ends the process if stopping takes longer than the grace period allows. */
-static void *enforce_grace(void *argument)
-{
-    const uint64_t *grace_s = argument;
-    clock_sleep_until_ns(clock_monotonic_ns() + (*grace_s + 1) * CLOCK_NS_PER_S);
-    log_error(log_msg("did not stop within the grace period; giving up"),
-              log_u64("shutdown_grace_period_sec", *grace_s));
-    _exit(EXIT_FAILED);
-}
-
-static void begin_grace(const struct daemon *daemon)
-{
-    static uint64_t grace_s; /* outlives main's frames: the thread is never joined */
-    pthread_t thread;
-    grace_s = daemon->config->shutdown_grace_period_sec;
-    if (pthread_create(&thread, NULL, enforce_grace, &grace_s) == 0)
-        pthread_detach(thread);
-}
-
 /* ---- the service manager ---- */
 
 static uint64_t sampler_is_overdue_ns(const void *sampler, uint64_t now_ns)
@@ -538,19 +453,7 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
-/* Each target takes some descriptors; the usual soft limit of 1024 was made for select(). */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur == files.rlim_max)
-        return;
-    files.rlim_cur = files.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &files) == -1)
-        log_warn(log_msg("the limit of open files could not be raised"),
-                 log_str("reason", error_errno_text(errno)));
-}
-
-static int run_daemon(const struct flags *flags)
+static int run_daemon(const struct cli_flags *flags)
 {
     struct buffer problems;
     buffer_init(&problems, PROBLEMS_MAX_BYTES);
@@ -574,7 +477,7 @@ static int run_daemon(const struct flags *flags)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files (ulimit -f) is a full disk, not an end */
 
-    raise_descriptor_limit();
+    own_process_raise_descriptor_limit();
     struct error err = {.code = ERROR_NONE};
     const bool started = start_daemon(&daemon, &problems, &err) && start_watchdog(&daemon, &err);
     if (started) {
@@ -586,7 +489,7 @@ static int run_daemon(const struct flags *flags)
                  log_u64("rules", rules == NULL ? 0 : rules->count));
         rules_report_unref(rules);
         wait_for_signals(&daemon, &signals);
-        begin_grace(&daemon);
+        own_process_end_within(daemon.config->shutdown_grace_period_sec);
     } else {
         print_problems(&problems);
         if (err.message[0] != '\0')
@@ -599,41 +502,9 @@ static int run_daemon(const struct flags *flags)
     return started ? EXIT_FINE : EXIT_USAGE;
 }
 
-static int parse_flags(int argc, char **argv, struct flags *flags, bool *done)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *argument = argv[i];
-        if (strcmp(argument, "-c") == 0 && i + 1 < argc) {
-            flags->config_path = argv[++i];
-        } else if (strcmp(argument, "-t") == 0) {
-            flags->check_only = true;
-        } else if (strcmp(argument, "-version") == 0 || strcmp(argument, "--version") == 0) {
-            printf("goprofd %s\n", GOPROFD_VERSION);
-            *done = true;
-        } else if (strcmp(argument, "-h") == 0 || strcmp(argument, "-help") == 0 ||
-                   strcmp(argument, "--help") == 0) {
-            print_help();
-            *done = true;
-        } else if (strncmp(argument, "--", 2) != 0 || !add_option(flags, argument + 2)) {
-            *done = true;
-            return usage_error(argument);
-        }
-    }
-    return EXIT_FINE;
-}
-
-/* glibc raises the size from which memory comes from the kernel each time such a piece is freed, up to 32 MiB.
- * What one target needs for a moment, when it is opened, would then stay with us for every target: 60 MiB become
- * 120 with two hundred of them. */
-static void keep_memory_small(void)
-{
-    enum { FROM_KERNEL_BYTES = 128 << 10 };
-    (void)mallopt(M_MMAP_THRESHOLD, FROM_KERNEL_BYTES);
-}
-
 int main(int argc, char **argv)
 {
-    keep_memory_small();
+    own_process_keep_memory_small();
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
@@ -657,12 +528,11 @@ int main(int argc, char **argv)
         }
     }
 
-    struct flags flags = {0};
+    struct cli_flags flags = {0};
     bool done = false;
-    int code = parse_flags(argc, argv, &flags, &done);
+    int code = cli_flags_parse(argc, argv, &flags, &done);
     if (!done)
         code = flags.check_only ? check_config(&flags) : run_daemon(&flags);
-    for (size_t i = 0; i < flags.option_count; i++)
-        free(flags.options[i]);
+    cli_flags_release(&flags);
     return code;
 }
