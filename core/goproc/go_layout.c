@@ -78,7 +78,20 @@ bool go_version_parse(const char *text, struct go_version *version)
     if (*text != '\0' && strchr(".rb-+ ", *text) == NULL)
         return false;
     version->experiments = strstr(text, "X:") != NULL;
+    if (*text == '.') {
+        text++;
+        if (!parse_number(&text, &version->patch))
+            version->patch = 0;
+    }
     return true;
+}
+
+static bool is_too_old(const struct go_version *version)
+{
+    if (version->major != 1)
+        return version->major < 1;
+    return version->minor < GO_LAYOUT_FIRST_MINOR ||
+           (version->minor == GO_LAYOUT_FIRST_MINOR && version->patch < GO_LAYOUT_FIRST_PATCH);
 }
 
 const struct go_layout *go_layout_find(const char *version_text, struct error *err)
@@ -101,11 +114,11 @@ const struct go_layout *go_layout_find(const char *version_text, struct error *e
                   version_text);
         return NULL;
     }
-    if (version.major < 1 || (version.major == 1 && version.minor < GO_LAYOUT_FIRST_MINOR)) {
+    if (is_too_old(&version)) {
         error_set(
             err, ERROR_UNSUPPORTED,
-            "built with %.40s: Go 1.%d is the oldest that can be read; rebuild with a newer Go",
-            version_text, GO_LAYOUT_FIRST_MINOR);
+            "built with %.40s: Go 1.%d.%d is the oldest that can be read; rebuild with a newer Go",
+            version_text, GO_LAYOUT_FIRST_MINOR, GO_LAYOUT_FIRST_PATCH);
         return NULL;
     }
     if (version.major > 1 || version.minor > GO_LAYOUT_LAST_MINOR || version.development) {
@@ -121,8 +134,7 @@ const struct go_layout *go_layout_assume(const char *version_text)
 {
     struct go_version version;
 
-    if (!go_version_parse(version_text, &version) || version.major != 1 ||
-        version.minor < GO_LAYOUT_FIRST_MINOR ||
+    if (!go_version_parse(version_text, &version) || version.major != 1 || is_too_old(&version) ||
         (version.minor <= GO_LAYOUT_LAST_MINOR && !version.development))
         return NULL;
     /* Between two releases what comes next is nearer than what was. */

@@ -162,6 +162,7 @@ enum {
     GO_SPAN_CLASSES = 2 * GO_SIZE_CLASSES,
     /* minor versions that have a column */
     GO_LAYOUT_FIRST_MINOR = 18,
+    GO_LAYOUT_FIRST_PATCH = 4, /* of it: before, heapStatsDelta was 8 bytes longer */
     GO_LAYOUT_LAST_MINOR = 27,
 };
 
@@ -184,6 +185,7 @@ struct go_layout {
 struct go_version {
     unsigned major;
     unsigned minor;
+    unsigned patch; /* 0 of what is not a release: rc, beta */
     bool experiments; /* built with GOEXPERIMENT: structures may differ */
     bool development; /* "devel": between two releases */
 };

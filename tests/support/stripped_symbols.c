@@ -220,7 +220,7 @@ static void compare_version(struct comparison *with)
  * oldest column to start from. */
 static void compare_layout(struct comparison *with)
 {
-    struct go_layout told = *go_layout_find("go1.18", NULL);
+    struct go_layout told = *go_layout_find("go1.18.10", NULL);
     told.minor = with->layout->minor;
     struct error err;
     static const struct {

@@ -10,7 +10,7 @@ Test(go_layout, has_a_column_for_each_version_on_both_machines)
     for (unsigned minor = GO_LAYOUT_FIRST_MINOR; minor <= GO_LAYOUT_LAST_MINOR; minor++) {
         char version[16];
         struct error err = {0};
-        snprintf(version, sizeof(version), "go1.%u.3", minor);
+        snprintf(version, sizeof(version), "go1.%u.5", minor);
         const struct go_layout *amd64 = go_layout_find(version, &err);
         cr_assert_not_null(amd64, "%s", err.message);
         cr_assert_eq(amd64->minor, minor);
@@ -46,6 +46,7 @@ Test(go_layout, assumes_the_newest_only_for_what_is_newer)
     cr_assert_eq(go_layout_assume("devel go1.26-abcdef")->minor, 26);
     cr_assert_null(go_layout_assume("go1.27.3"));
     cr_assert_null(go_layout_assume("go1.18.10"));
+    cr_assert_null(go_layout_assume("devel go1.18-abcdef"));
     cr_assert_null(go_layout_assume("go2.1.0"));
     cr_assert_null(go_layout_assume("unknown"));
 }
