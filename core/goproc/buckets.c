@@ -75,6 +75,7 @@ struct buckets {
     enum sum_mode last_mode;
     size_t last_canary;
     uint32_t last_forced_gcs;
+    uint64_t last_head;
     bool last_swept; /* before the pass began */
     bool settled; /* last_* are those of an accepted, complete reading */
 };
@@ -449,6 +450,8 @@ static bool is_unchanged(const struct buckets *buckets, const struct moment *mom
     if (!buckets->settled || buckets->last->rate != moment->rate ||
         buckets->last_cycle != moment->cycle_word >> 1 || buckets->last_mode != SUM_PUBLISHED)
         return false;
+    if (buckets->last_head != moment->head) /* new sites show at once, with nothing counted yet */
+        return false;
     if (buckets->last_canary == SIZE_MAX)
         return buckets->last_swept;
     return lock_is_free(buckets, moment) &&
@@ -463,6 +466,7 @@ static void note_moment(struct buckets *buckets, const struct moment *moment,
     buckets->last_mode = pass->mode;
     buckets->last_canary = pass->canary;
     buckets->last_forced_gcs = moment->forced_gcs;
+    buckets->last_head = moment->head;
     buckets->last_swept = moment->sweep_state == SWEEP_DONE;
 }
 
