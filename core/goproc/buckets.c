@@ -361,7 +361,8 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
             if (!read_moment(buckets, SIZE_MAX, moment, err))
                 return false;
         }
-        if (!is_settled(buckets, moment) && tries < buckets->limits.retries)
+        const bool settled = is_settled(buckets, moment);
+        if (!settled && tries < buckets->limits.retries)
             continue;
         *pass = (struct pass){.cycle = moment->cycle_word >> 1, .mode = mode};
         /* Once all is swept future[C+1] of a record that was empty stays empty, and the canary tells all. */
@@ -377,7 +378,7 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
             mode = right_mode;
             continue;
         }
-        if (outcome == ATTEMPT_GOOD)
+        if (outcome == ATTEMPT_GOOD && settled) /* else a flush may have begun and ended meanwhile */
             return true;
         one_cycle = !pass->impossible;
     }

@@ -651,6 +651,27 @@ Test(buckets, do_not_take_the_flag_of_one_cycle_for_that_of_the_next)
     close_target();
 }
 
+/* A target that stands still between the end of a GC and its flush. */
+Test(buckets, say_so_when_the_flush_that_is_due_does_not_come)
+{
+    open_target("go1.26.8", &few_retries);
+    size_t bucket = add_bucket(64);
+    set_cycle(6, true);
+    set_counts(bucket, ACTIVE, 10, 0);
+    profile_unref(read_profile(0));
+    set_counts(bucket, FUTURE_1, 3, 0);
+    set_cycle(7, false);
+    const struct profile *profile = read_profile(0);
+    check_entry(profile, 0, 13, 0);
+    cr_assert(profile->partial);
+    profile_unref(profile);
+    set_cycle(7, true);
+    profile = read_profile(0);
+    cr_assert_not(profile->partial);
+    profile_unref(profile);
+    close_target();
+}
+
 static void release_the_lock(struct target *changing, const struct memory_part *parts, size_t count)
 {
     (void)count;
