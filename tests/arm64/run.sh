@@ -20,7 +20,7 @@ HOST_PACKAGES="qemu-system-arm gcc-aarch64-linux-gnu cpio cmake ninja-build pkg-
 GUEST_PACKAGES="liblua5.4-dev libh2o-evloop-dev libssl-dev zlib1g-dev libzydis-dev libdw-dev
                 libcurl4-openssl-dev libmsgpack-dev libc6-dev curl busybox-static"
 newest_go=1.27.3
-versions="debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 $newest_go"
+versions="1.18.10 debian 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 $newest_go"
 MEMORY_MIB=3000
 BOOT_MAX_S=1800
 
