@@ -1,7 +1,7 @@
 /* buckets_fuzz.c - libFuzzer harness: any bytes as the runtime's list of heap profile buckets.
  *
- * Built with -DGOPROFD_FUZZ=ON.  The first byte picks the Go version, the second the profile cycle; the
- * rest is memory, with the newest bucket at its start. */
+ * Built with -DGOPROFD_FUZZ=ON.  The first byte picks the Go version, whether all is swept, the flush still due and
+ * the lock held, the second the profile cycle; the rest is memory, with the newest bucket at its start. */
 #include <elf.h>
 #include <stdint.h>
 #include <string.h>
@@ -109,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct go_layout *layout = go_layout_find(data[0] & 1 ? "go1.27" : "go1.23", &err);
     struct variables variables = {
-        .head = BUCKETS_ADDRESS, .cycle = data[1], .rate = 524288, .lock = data[0] >> 7,
+        .head = BUCKETS_ADDRESS, .cycle = data[0] & 4 ? data[1] : data[1] | 1U, .rate = 524288, .lock = data[0] >> 7,
         .sweep = data[0] & 2 ? UINT64_C(1) << 31 : 0};
     const struct memory_segment segments[] = {
         {VARIABLES_ADDRESS, &variables, sizeof(variables)}, {BUCKETS_ADDRESS, data + 2, size - 2}};
