@@ -5,6 +5,7 @@
 #include "core/base/arena.h"
 
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,7 +20,7 @@ struct arena {
     struct chunk *chunks;
     size_t max_bytes;
     size_t chunk_bytes;
-    size_t used_bytes;
+    _Atomic size_t used_bytes; /* written by one thread, counted by any */
 };
 
 struct arena *arena_new(size_t max_bytes, size_t chunk_bytes)
@@ -44,16 +45,21 @@ void arena_free(struct arena *arena)
     free(arena);
 }
 
+static size_t used_bytes(const struct arena *arena)
+{
+    return atomic_load_explicit(&arena->used_bytes, memory_order_relaxed);
+}
+
 static struct chunk *add_chunk(struct arena *arena, size_t capacity)
 {
     const size_t total = sizeof(struct chunk) + capacity;
-    if (total > arena->max_bytes || arena->used_bytes > arena->max_bytes - total)
+    if (total > arena->max_bytes || used_bytes(arena) > arena->max_bytes - total)
         return NULL;
     struct chunk *chunk = calloc(1, total);
     if (chunk == NULL)
         return NULL;
     chunk->capacity = capacity;
-    arena->used_bytes += total;
+    atomic_store_explicit(&arena->used_bytes, used_bytes(arena) + total, memory_order_relaxed);
     return chunk;
 }
 
@@ -63,10 +69,11 @@ static size_t chunk_size(const struct arena *arena, size_t bytes)
 {
     enum { FIRST_SHARE = 16 };
     const size_t first = arena->chunk_bytes / FIRST_SHARE;
-    const size_t wanted = arena->used_bytes < first ? first : arena->used_bytes;
+    const size_t used = used_bytes(arena);
+    const size_t wanted = used < first ? first : used;
     if (wanted < arena->chunk_bytes && wanted >= bytes && wanted <= arena->max_bytes / 4)
         return wanted;
-    const size_t taken = arena->used_bytes + sizeof(struct chunk);
+    const size_t taken = used + sizeof(struct chunk);
     const size_t left = taken < arena->max_bytes ? arena->max_bytes - taken : 0;
     return left < arena->chunk_bytes && left >= bytes ? left : arena->chunk_bytes;
 }
@@ -123,5 +130,5 @@ const char *arena_copy_string(struct arena *arena, const char *text, size_t leng
 
 size_t arena_used_bytes(const struct arena *arena)
 {
-    return arena->used_bytes;
+    return used_bytes(arena);
 }

@@ -20,6 +20,6 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes_each);
 /* A terminated copy of [length] bytes of [text]. */
 const char *arena_copy_string(struct arena *arena, const char *text, size_t length);
 
-size_t arena_used_bytes(const struct arena *arena); /* what was taken from malloc */
+size_t arena_used_bytes(const struct arena *arena); /* what was taken from malloc; any thread */
 
 #endif

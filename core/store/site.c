@@ -39,7 +39,8 @@ struct site_table {
     struct string_slot *strings;
     size_t string_slots;
     size_t string_count;
-    uint32_t site_count;
+    _Atomic size_t strings_bytes; /* of the slots; this and the next are written by one thread, counted by any */
+    _Atomic uint32_t site_count;
     struct tag_book *tags;
     struct retention_book *retention; /* NULL until somebody reads regularly */
     struct known_text packages[TEXTS_KEPT]; /* by function */
@@ -57,6 +58,7 @@ struct site_table *site_table_new(void)
     table->arena = arena_new(SITE_TABLE_MAX_BYTES, CHUNK_BYTES);
     table->strings = calloc(STRING_SLOTS_FIRST, sizeof(*table->strings));
     table->string_slots = STRING_SLOTS_FIRST;
+    atomic_init(&table->strings_bytes, STRING_SLOTS_FIRST * sizeof(*table->strings));
     table->tags = tag_book_new();
     if (table->arena == NULL || table->strings == NULL || table->tags == NULL) {
         site_table_unref(table);
@@ -140,6 +142,7 @@ static bool grow_strings(struct site_table *table)
     free(table->strings);
     table->strings = fresh;
     table->string_slots = slots;
+    atomic_store_explicit(&table->strings_bytes, slots * sizeof(*fresh), memory_order_relaxed);
     return true;
 }
 
@@ -266,6 +269,14 @@ static const struct frame *const *keep_frames(struct site_table *table,
     return kept;
 }
 
+/* One thread adds: a load and a store do, where an increment would lock the bus. */
+static uint32_t next_id(struct site_table *table)
+{
+    const uint32_t id = atomic_load_explicit(&table->site_count, memory_order_relaxed) + 1;
+    atomic_store_explicit(&table->site_count, id, memory_order_relaxed);
+    return id;
+}
+
 const struct site *site_table_add(struct site_table *table, const struct site_facts *facts,
                                   struct error *err)
 {
@@ -285,7 +296,7 @@ const struct site *site_table_add(struct site_table *table, const struct site_fa
 
     const struct frame *const *frames = keep_frames(table, facts);
     struct site *site = arena_alloc(table->arena, sizeof(*site));
-    if (frames == NULL || site == NULL || table->site_count == UINT32_MAX) {
+    if (frames == NULL || site == NULL || site_table_count(table) == UINT32_MAX) {
         set_full(err);
         return NULL;
     }
@@ -298,7 +309,7 @@ const struct site *site_table_add(struct site_table *table, const struct site_fa
         set_full(err);
         return NULL;
     }
-    site->id = ++table->site_count;
+    site->id = next_id(table);
     return site;
 }
 
@@ -327,7 +338,7 @@ const struct site *site_table_add_past(struct site_table *table, const struct si
     const struct frame **frames =
         arena_alloc_array(table->arena, past->frame_count, sizeof(*frames));
     struct site *site = arena_alloc(table->arena, sizeof(*site));
-    if (frames == NULL || site == NULL || table->site_count == UINT32_MAX) {
+    if (frames == NULL || site == NULL || site_table_count(table) == UINT32_MAX) {
         set_full(err);
         return NULL;
     }
@@ -347,7 +358,7 @@ const struct site *site_table_add_past(struct site_table *table, const struct si
         set_full(err);
         return NULL;
     }
-    site->id = ++table->site_count;
+    site->id = next_id(table);
     return site;
 }
 
@@ -374,10 +385,10 @@ const struct mapping *site_table_copy_mappings(struct site_table *table,
 
 size_t site_table_count(const struct site_table *table)
 {
-    return table->site_count;
+    return atomic_load_explicit(&table->site_count, memory_order_relaxed);
 }
 
 size_t site_table_bytes(const struct site_table *table)
 {
-    return arena_used_bytes(table->arena) + table->string_slots * sizeof(struct string_slot);
+    return arena_used_bytes(table->arena) + atomic_load_explicit(&table->strings_bytes, memory_order_relaxed);
 }

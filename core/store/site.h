@@ -136,6 +136,7 @@ const struct mapping *site_table_copy_mappings(struct site_table *table,
                                                const struct mapping *mappings, size_t count,
                                                struct error *err);
 
+/* As of now, by any thread: sites are added meanwhile. */
 size_t site_table_count(const struct site_table *table);
 size_t site_table_bytes(const struct site_table *table);
 

@@ -2,6 +2,8 @@
 #include "core/store/site.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "tests/unit/store/samples.h"
 
@@ -71,6 +73,48 @@ Test(site_table, refuses_with_a_message_when_its_cap_is_reached)
     cr_assert_not_null(strstr(err.message, "site table is full"));
     cr_assert_eq(site_table_count(table), added);
     site_table_unref(table);
+}
+
+/* ---- counting while another thread adds: what a rule and the history's bounds do ---- */
+
+struct count_by_other {
+    struct site_table *table;
+    atomic_bool stop;
+    size_t backwards; /* how often a count was below the one before */
+};
+
+static void *count_while_sites_are_added(void *argument)
+{
+    struct count_by_other *other = argument;
+    size_t count = 0;
+    size_t bytes = 0;
+    while (!atomic_load(&other->stop)) {
+        const size_t count_now = site_table_count(other->table);
+        const size_t bytes_now = site_table_bytes(other->table);
+        if (count_now < count || bytes_now < bytes)
+            other->backwards++;
+        count = count_now;
+        bytes = bytes_now;
+    }
+    return NULL;
+}
+
+Test(site_table, is_counted_by_other_threads_while_it_grows) /* under ThreadSanitizer, too */
+{
+    enum { SITES = 20000 };
+    struct count_by_other other = {.table = site_table_new()};
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, count_while_sites_are_added, &other), 0);
+    char stack[64];
+    for (int i = 0; i < SITES; i++) {
+        snprintf(stack, sizeof(stack), "runtime.mallocgc main.f%d main.main", i);
+        cr_assert_eq(sample_site(other.table, stack, 1, 16)->id, (uint32_t)i + 1);
+    }
+    atomic_store(&other.stop, true);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(other.backwards, 0);
+    cr_assert_eq(site_table_count(other.table), SITES);
+    site_table_unref(other.table);
 }
 
 Test(site, keeps_hidden_frames_apart_from_those_pprof_shows)
