@@ -19,10 +19,11 @@
 #include "lua/sandbox.h"
 #include "lua/snapshot_view.h"
 #include "lua/source_file.h"
+#include "lua/state_copy.h"
 #include "lua/trace.h"
 #include "lua/tree.h"
 
-enum { LABEL_MAX_BYTES = 320, TESTS_MAX_BYTES = 4 << 20, STATE_TREE_MAX_BYTES = 1 << 20, STATE_TREE_CHUNK_BYTES = 16 * 1024 };
+enum { LABEL_MAX_BYTES = 320, TESTS_MAX_BYTES = 4 << 20, TESTS_CHUNK_BYTES = 16 * 1024 };
 
 /* What the config says of one target, or of all that match a glob. */
 struct target_setting {
@@ -187,7 +188,7 @@ static void read_tests(lua_State *L, int table, struct rule *rule)
         luaL_error(L, "`tests` must be a list of tables, not a %s", luaL_typename(L, -1));
     if (kind == LUA_TTABLE && (rule->options & RULE_KEEP_TESTS) != 0 && rule->tests_arena == NULL) {
         struct error err;
-        rule->tests_arena = arena_new(TESTS_MAX_BYTES, STATE_TREE_CHUNK_BYTES);
+        rule->tests_arena = arena_new(TESTS_MAX_BYTES, TESTS_CHUNK_BYTES);
         if (rule->tests_arena == NULL)
             luaL_error(L, "no memory for the tests");
         if (!tree_read(L, -1, rule->tests_arena, &rule->tests, &err))
@@ -371,8 +372,6 @@ bool rule_restart(struct rule *rule, struct error *err)
 struct state_call {
     struct rule *rule;
     const char *target_id;
-    struct config_node *tree;
-    struct arena *arena;
 };
 
 static int forget_protected(lua_State *L)
@@ -393,60 +392,41 @@ void rule_forget_target(struct rule *rule, const char *target_id)
                  log_str("error", err.message));
 }
 
-/* Copies the state of the target whose id and state are on top; false if there is no carrying it. */
-static bool save_target(lua_State *L, const struct state_call *call, struct config_node *node)
+struct adoption {
+    lua_State *from; /* a target's id and its state are on top */
+    const struct rule *rule;
+};
+
+static int adopt_protected(lua_State *L)
 {
-    struct error err;
-    size_t length;
-    const char *id = lua_tolstring(L, -2, &length);
-    if (!tree_read(L, -1, call->arena, node, &err)) {
-        log_warn(log_msg("a rule's state of a target is lost by the reload"),
-                 log_str("rule", call->rule->header.name), log_str("target", id), log_str("error", err.message));
-        return false;
-    }
-    node->key = arena_copy_string(call->arena, id, length);
-    return node->key != NULL;
+    const struct adoption *adoption = lua_touserdata(L, 1);
+    (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &adoption->rule->view);
+    lua_pushstring(L, lua_tostring(adoption->from, -2));
+    state_copy(adoption->from, L);
+    lua_rawset(L, -3);
+    return 0;
 }
 
 /* What one target made of its state costs no other target its own. */
-static int save_protected(lua_State *L)
-{
-    const struct state_call *call = lua_touserdata(L, 1);
-    size_t count = 0;
-    (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &call->rule->view);
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
-        count++;
-    struct config_node *nodes = arena_alloc_array(call->arena, count + 1, sizeof(*nodes));
-    if (nodes == NULL)
-        luaL_error(L, "the data is larger than goprofd accepts");
-    size_t kept = 0;
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
-        kept += save_target(L, call, &nodes[kept]);
-    *call->tree = (struct config_node){.kind = NODE_TABLE, .children = nodes, .child_count = kept};
-    return 0;
-}
-
-static int restore_protected(lua_State *L)
-{
-    const struct state_call *call = lua_touserdata(L, 1);
-    tree_push(L, call->tree);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &call->rule->view);
-    return 0;
-}
-
 void rule_adopt_state(struct rule *rule, struct rule *old)
 {
+    enum { STACK_SLOTS = 4 };
     if (old->L == NULL || rule->L == NULL)
         return;
-    struct error err = {.code = ERROR_NO_MEMORY, .message = "no memory"};
-    struct config_node tree;
-    struct state_call call = {
-        .rule = old, .tree = &tree, .arena = arena_new(STATE_TREE_MAX_BYTES, STATE_TREE_CHUNK_BYTES)};
-    bool ok = call.arena != NULL && budget_call(old->L, save_protected, &call, &err);
-    call.rule = rule;
-    ok = ok && budget_call(rule->L, restore_protected, &call, &err);
-    if (!ok)
+    struct error err;
+    struct adoption adoption = {.from = old->L, .rule = rule};
+    const int top = lua_gettop(old->L);
+    if (!lua_checkstack(old->L, STACK_SLOTS)) {
         log_warn(log_msg("a rule's state is lost by the reload"), log_str("rule", rule->header.name),
-                 log_str("error", err.message));
-    arena_free(call.arena);
+                 log_str("error", "no memory"));
+        return;
+    }
+    (void)lua_rawgetp(old->L, LUA_REGISTRYINDEX, &old->view);
+    for (lua_pushnil(old->L); lua_next(old->L, top + 1) != 0; lua_settop(old->L, top + 2)) {
+        if (!budget_call(rule->L, adopt_protected, &adoption, &err))
+            log_warn(log_msg("a rule's state of a target is lost by the reload"),
+                     log_str("rule", rule->header.name),
+                     log_str("target", lua_tostring(old->L, top + 2)), log_str("error", err.message));
+    }
+    lua_settop(old->L, top);
 }

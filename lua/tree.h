@@ -1,7 +1,5 @@
-/* tree.h - plain Lua data (nil, booleans, numbers, strings, tables of these) as C data, and back.
- *
- * Used for config.lua's result, for overrides of rule params, and to carry a rule's `state` from the
- * old Lua state to the new one at a reload. */
+/* tree.h - plain Lua data (nil, booleans, numbers, strings, tables of these) as C data: config.lua's result, with
+ * the overrides of rule params, and the tests that rules carry. */
 #ifndef GOPROFD_LUA_TREE_H
 #define GOPROFD_LUA_TREE_H
 
@@ -17,8 +15,5 @@ enum { TREE_DEPTH_MAX = 16, TREE_NODES_MAX = 20000, TREE_STRING_MAX_BYTES = 64 *
  * index, then members by name.  Raises no Lua error. */
 bool tree_read(struct lua_State *L, int index, struct arena *arena, struct config_node *node,
                struct error *err) GOPROFD_MUST_CHECK;
-
-/* Pushes [node]; NODE_OTHER becomes nil.  May raise an error (memory). */
-void tree_push(struct lua_State *L, const struct config_node *node);
 
 #endif

@@ -513,6 +513,37 @@ Test(judge, carries_the_state_of_targets_over_a_reload)
     stage_close(&stage);
 }
 
+/* Keys made of two names often have a zero byte between them; counters pass 2^53. */
+Test(judge, carries_state_exactly)
+{
+    static const char text[] =
+        "return { name = 'one', evaluate = function(t)\n"
+        "  local s = t.state\n"
+        "  if not s.begun then\n"
+        "    s.begun = true\n"
+        "    s['a\\0b'] = 'c\\0d'\n"
+        "    s.whole, s.part, s.round = math.maxinteger, 0.1, 2.0\n"
+        "    s[-3], s[0.5], s[true] = 'minus', 'half', 'yes'\n"
+        "    s[log], s.log, s.t = 1, log, t; s[{}] = 2\n"
+        "    s.last = setmetatable({ 1 }, { __index = { 'no' } })\n"
+        "    return\n"
+        "  end\n"
+        "  local count = 0\n"
+        "  for _ in pairs(s) do count = count + 1 end\n"
+        "  alert { message = table.concat({ s['a\\0b'] == 'c\\0d' and 'zero' or 'lost',\n"
+        "    tostring(s.whole == math.maxinteger), tostring(s.part == 0.1), math.type(s.round), s[-3], s[0.5], s[true],\n"
+        "    #s.last, tostring(s.last[2]), count }, ' ') }\n"
+        "end }";
+    struct stage stage;
+    (void)open_with_rule(&stage, text);
+    stage_beat(&stage);
+    stage_load(&stage);
+    stage_beat(&stage);
+    cr_assert_str_eq(stage_find(&stage, FINDING_ALERT, "one")->message,
+                     "zero true true float minus half yes 1 nil 9");
+    stage_close(&stage);
+}
+
 Test(judge, closes_the_findings_of_a_rule_that_was_removed)
 {
     struct stage stage;
