@@ -290,20 +290,28 @@ static void scrape_free(struct scrape *scrape)
     free(scrape);
 }
 
-/* The folder of the profiles: as given if it says so itself, else where net/http/pprof puts it. */
+/* [length] without [suffix], if it ends so. */
+static size_t cut(const char *url, size_t length, const char *suffix)
+{
+    const size_t cut_length = strlen(suffix);
+    return length > cut_length && memcmp(url + length - cut_length, suffix, cut_length) == 0
+               ? length - cut_length
+               : length;
+}
+
+/* The folder of the profiles: as given if it says so itself, else where net/http/pprof puts it.  The URL of the
+ * heap profile, as one has it from a browser, is meant for its folder, too. */
 static char *profiles_url(const char *url)
 {
     static const char folder[] = "/debug/pprof";
     size_t length = strlen(url);
     while (length > 0 && url[length - 1] == '/')
         length--;
-    const size_t folder_length = sizeof(folder) - 1;
-    const bool has_folder =
-        length > folder_length && memcmp(url + length - folder_length, folder, folder_length) == 0;
+    length = cut(url, length, "/debug/pprof/heap");
+    length = cut(url, length, folder);
     char *copy = malloc(length + sizeof(folder));
     if (copy != NULL)
-        (void)snprintf(copy, length + sizeof(folder), "%.*s%s", (int)length, url,
-                       has_folder ? "" : folder);
+        (void)snprintf(copy, length + sizeof(folder), "%.*s%s", (int)length, url, folder);
     return copy;
 }
 
