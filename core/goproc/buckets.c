@@ -342,10 +342,24 @@ static enum attempt attempt(struct buckets *buckets, struct pass *pass, bool twi
     return ATTEMPT_GOOD;
 }
 
-/* Repeats until a pass holds.  [*given_up]: values are of one cycle but may mix two states. */
-static bool read_values(struct buckets *buckets, struct moment *moment, struct pass *pass,
-                        uint64_t *retries, bool *given_up, struct error *err)
+/* The sites as of [moment]; [count_before]: how many were known before this read, whose bound it is. */
+static bool learn_sites(struct buckets *buckets, const struct moment *moment, size_t count_before,
+                        enum bucket_walk *walk, struct error *err)
 {
+    const size_t learned = bucket_list_count(buckets->list) - count_before;
+    *walk = bucket_list_extend(buckets->list, moment->head, buckets->limits.records_a_read - learned,
+                               buckets->limits.records, err);
+    return *walk != BUCKET_WALK_FAILED && reserve(buckets, err);
+}
+
+/* Repeats until a pass holds.  A GC that was in the way may have published sites that came since the list
+ * was walked: it is walked on for each new moment.  [*given_up]: values are of one cycle but may mix two states. */
+static bool read_values(struct buckets *buckets, struct moment *moment, struct pass *pass,
+                        enum bucket_walk *walk, uint64_t *retries, bool *given_up,
+                        struct error *err)
+{
+    const size_t count_before = bucket_list_count(buckets->list);
+
     enum sum_mode mode = moment->cycle_word >> 1 == 0 ? SUM_ALL : SUM_PUBLISHED;
     bool one_cycle = false;
     bool wrong_mode = false;
@@ -354,11 +368,15 @@ static bool read_values(struct buckets *buckets, struct moment *moment, struct p
         mode = buckets->last_mode;
 
     *given_up = false;
+    if (!learn_sites(buckets, moment, count_before, walk, err))
+        return false;
     for (uint64_t tries = 0; tries <= buckets->limits.retries; tries++) {
         if (tries > 0 && !wrong_mode) {
             (*retries)++;
             pause_before_retry(tries);
-            if (!read_moment(buckets, SIZE_MAX, moment, err))
+            if (!read_moment(buckets, SIZE_MAX, moment, err) ||
+                (*walk == BUCKET_WALK_DONE &&
+                 !learn_sites(buckets, moment, count_before, walk, err)))
                 return false;
         }
         const bool settled = is_settled(buckets, moment);
@@ -491,10 +509,7 @@ static bool read_anew(struct buckets *buckets, struct moment *moment, uint64_t t
     const struct profile *fresh = NULL;
 
     if (moment->rate != 0) {
-        walk = bucket_list_extend(buckets->list, moment->head, buckets->limits.records_a_read,
-                                  buckets->limits.records, err);
-        if (walk == BUCKET_WALK_FAILED || !reserve(buckets, err) ||
-            !read_values(buckets, moment, &pass, retries, &given_up, err))
+        if (!read_values(buckets, moment, &pass, &walk, retries, &given_up, err))
             return false;
         if (!given_up && walk == BUCKET_WALK_DONE && says_the_same(buckets, moment, &pass)) {
             note_moment(buckets, moment, &pass);

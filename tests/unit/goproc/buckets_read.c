@@ -452,6 +452,35 @@ Test(buckets, read_again_when_the_cycle_went_on_meanwhile)
     close_target();
 }
 
+/* The same, and what was published is of a site, too, that came after the list was looked at. */
+static void next_cycle_with_a_new_site(struct target *changing, const struct memory_part *parts,
+                                       size_t count)
+{
+    const uint64_t steps_before = changing->steps;
+    next_cycle_once(changing, parts, count);
+    if (steps_before == 0 && changing->steps != 0)
+        set_counts(add_bucket(128), ACTIVE, 5, 1);
+}
+
+Test(buckets, have_the_sites_that_a_gc_published_while_they_were_read)
+{
+    open_target("go1.26.8", &few_retries);
+    size_t bucket = add_bucket(64);
+    set_cycle(7, true);
+    set_counts(bucket, ACTIVE, 1, 0);
+    profile_unref(read_profile(0));
+    set_counts(bucket, FUTURE_0, 100, 0);
+    (void)add_bucket(256); /* the next read looks at the records */
+    target.before_read = next_cycle_with_a_new_site;
+    const struct profile *profile = read_profile(0);
+    cr_assert_eq(profile->cycle, 8);
+    cr_assert_eq(profile->entry_count, 3);
+    check_entry(profile, 2, 5, 1);
+    cr_assert_not(profile->partial);
+    profile_unref(profile);
+    close_target();
+}
+
 static void always_next_cycle(struct target *changing, const struct memory_part *parts, size_t count)
 {
     (void)count;
