@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "core/goproc/procfs_file.h"
@@ -226,12 +227,30 @@ struct thread_search {
     pid_t living;
 };
 
+/* When a process is killed its threads end one after the other, in any order, which takes as long as its memory is
+ * large: those that have not come to it yet have a SIGKILL of their own pending. */
+static bool is_being_killed(const struct procfs *fs, pid_t thread)
+{
+    char relative[48];
+    struct buffer status;
+    (void)snprintf(relative, sizeof(relative), "proc/%d/status", (int)thread);
+    buffer_init(&status, PROCFS_STATUS_MAX_BYTES);
+    const char *pending =
+        procfs_load(fs, relative, &status) == 0 ? procfs_line(status.data, "SigPnd:") : NULL;
+    const bool killed =
+        pending != NULL && (strtoull(pending, NULL, 16) & UINT64_C(1) << (SIGKILL - 1)) != 0;
+    buffer_release(&status);
+    return killed;
+}
+
 static bool look_for_living(pid_t thread, void *context)
 {
+    enum { EXITING = 0x4 }; /* PF_EXITING */
     struct thread_search *search = context;
     struct procfs_stat stat;
     if (thread != search->process && read_stat(search->fs, thread, &stat, NULL) &&
-        stat.state != 'Z' && stat.state != 'X')
+        stat.state != 'Z' && stat.state != 'X' && (stat.flags & EXITING) == 0 &&
+        !is_being_killed(search->fs, thread))
         search->living = thread;
     return search->living == 0;
 }

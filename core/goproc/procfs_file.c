@@ -63,7 +63,9 @@ bool procfs_explain_ended(const struct procfs *fs, pid_t pid, const struct procf
                          "the first thread of pid %d has ended (pthread_exit in main), and /proc/%d "
                          "shows no memory without it: ask for another of its threads, such as %d",
                          (int)pid, (int)pid, (int)thread);
-    return error_set(err, ERROR_GONE, "pid %d has exited and waits for its parent", (int)pid);
+    return error_set(err, ERROR_GONE,
+                     stat->threads > 1 ? "pid %d is ending" : "pid %d has exited and waits for its parent",
+                     (int)pid);
 }
 
 static bool set_missing(const struct procfs *fs, pid_t pid, struct error *err)
@@ -159,7 +161,7 @@ uint64_t procfs_ticks_to_ns(uint64_t ticks)
 /* ---- proc/PID/stat ---- */
 
 /* Field numbers of proc(5), counted from 1. */
-enum { STAT_STATE = 3, STAT_UTIME = 14, STAT_STIME = 15, STAT_THREADS = 20, STAT_START_TIME = 22 };
+enum { STAT_STATE = 3, STAT_FLAGS = 9, STAT_UTIME = 14, STAT_STIME = 15, STAT_THREADS = 20, STAT_START_TIME = 22 };
 
 static bool stat_number(const char *digits, unsigned field, uint64_t *value, struct error *err)
 {
@@ -179,6 +181,8 @@ static bool stat_field(const char *cursor, unsigned field, struct procfs_stat *s
     case STAT_STATE:
         stat->state = *cursor;
         return true;
+    case STAT_FLAGS:
+        return stat_number(cursor, field, &stat->flags, err);
     case STAT_UTIME:
         return stat_number(cursor, field, &stat->user_ticks, err);
     case STAT_STIME:

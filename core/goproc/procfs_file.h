@@ -48,6 +48,7 @@ bool procfs_line_u64(const char *text, const char *key, uint64_t *value);
 struct procfs_stat {
     char comm[64];
     char state;
+    uint64_t flags; /* PF_* of the kernel's linux/sched.h */
     uint64_t user_ticks;
     uint64_t system_ticks;
     uint64_t threads;

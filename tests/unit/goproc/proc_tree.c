@@ -78,7 +78,7 @@ void proc_tree_process(const struct proc_tree *tree, pid_t pid, uint64_t start_t
     char relative[128];
     char text[512];
     (void)snprintf(relative, sizeof(relative), "proc/%d/stat", (int)pid);
-    (void)snprintf(text, sizeof(text), "%d (%s) S 1 4 4 0 -1 4 1 0 0 0 3 0 0 0 20 0 1 0 %llu 0\n",
+    (void)snprintf(text, sizeof(text), "%d (%s) S 1 4 4 0 -1 4194560 1 0 0 0 3 0 0 0 20 0 1 0 %llu 0\n",
                    (int)pid, comm, (unsigned long long)start_ticks);
     proc_tree_write(tree, relative, text);
     (void)snprintf(relative, sizeof(relative), "files/%s", program);

@@ -219,6 +219,32 @@ Test(procfs_living_thread, is_named_where_the_first_one_has_ended)
     proc_tree_remove(&tree);
 }
 
+/* Killed: the first thread was the first to end, another is about to, the last has not come to it yet. */
+Test(procfs_living_thread, is_none_of_a_process_that_is_ending)
+{
+    struct proc_tree tree;
+    proc_tree_make(&tree);
+    write_stat(&tree, "proc/77/stat", 77, 'Z', 3);
+    write_stat(&tree, "proc/77/task/77/stat", 77, 'Z', 3);
+    proc_tree_write(&tree, "proc/77/task/78/stat", "78 (api) D 1 41 41 0 -1 4195396 0\n");
+    proc_tree_write(&tree, "proc/78/stat",
+                    "78 (api) D 1 41 41 0 -1 4195396 1 0 0 0 0 0 0 0 20 0 3 0 98765 0 0\n");
+    write_stat(&tree, "proc/77/task/79/stat", 79, 'R', 3);
+    write_stat(&tree, "proc/79/stat", 79, 'R', 3);
+    proc_tree_write(&tree, "proc/79/status", "Name:\tapi\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n");
+
+    char exe[PROCFS_PATH_MAX_BYTES];
+    struct error err = {0};
+    cr_assert_eq(procfs_living_thread(&tree.fs, 77), 0);
+    cr_assert_not(procfs_exe_read(&tree.fs, 77, exe, &err));
+    cr_assert_eq(err.code, ERROR_GONE);
+    cr_assert_not_null(strstr(err.message, "pid 77 is ending"), "%s", err.message);
+
+    proc_tree_write(&tree, "proc/79/status", "Name:\tapi\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n");
+    cr_assert_eq(procfs_living_thread(&tree.fs, 77), 79);
+    proc_tree_remove(&tree);
+}
+
 Test(procfs_living_thread, is_none_of_a_process_that_runs_or_has_ended)
 {
     const struct procfs live = {.root = ""};
