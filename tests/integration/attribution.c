@@ -65,6 +65,23 @@ static double rate_of(const json_t *before, const json_t *after, const char *nam
            (answer_number(after, "seconds") - answer_number(before, "seconds"));
 }
 
+/* The cart has all that it will keep, and the profile of that is published: from here on it stands. */
+static void wait_until_filled(const struct watched *watched)
+{
+    enum { CART_BYTES = 64 * (16 << 10), POLL_MS = 50, PUBLISHED_MS = 1000 };
+    for (int waited_ms = 0; waited_ms < WAIT_MS; waited_ms += POLL_MS) {
+        json_t *truth = truth_of(watched);
+        const bool filled = answer_number(job_of(truth, "cart"), "retained") >= CART_BYTES;
+        json_decref(truth);
+        if (filled) {
+            sleep_ms(PUBLISHED_MS);
+            return;
+        }
+        sleep_ms(POLL_MS);
+    }
+    cr_assert_fail("%s never filled its cart", watched->name);
+}
+
 static json_t *top_of(const struct daemon *daemon, const char *list, const char *target,
                       const char *by)
 {
@@ -254,6 +271,8 @@ Test(attribution, of_a_program_that_knows_it_is_right_by_type_tag_growth_and_sum
     struct watched watched[PROGRAMS];
     char *folder = scratch_new();
     start_programs(watched, folder);
+    for (size_t i = 0; i < PROGRAMS; i++)
+        wait_until_filled(&watched[i]);
     char config[512];
     (void)snprintf(config, sizeof(config),
                    "return { sampling_interval_ms = 100, targets = {"
