@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "tests/support/free_port.h"
 
 _Noreturn void bench_fail(const char *fmt, ...)
 {
@@ -154,14 +155,10 @@ int64_t bench_http_body(uint16_t port, const char *path, char *text, size_t text
 
 uint16_t bench_free_port(void)
 {
-    struct sockaddr_in address = loopback(0);
-    socklen_t length = sizeof(address);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1 ||
-        getsockname(fd, (struct sockaddr *)&address, &length) == -1)
-        bench_fail("no free port: %s", error_errno_text(errno));
-    close(fd);
-    return ntohs(address.sin_port);
+    const uint16_t port = free_port();
+    if (port == 0)
+        bench_fail("no free port");
+    return port;
 }
 
 long bench_number(const char *text, const char *what, long min, long max)

@@ -43,7 +43,7 @@ int64_t bench_http_get(uint16_t port, const char *path);
 /* The same, with the body in [text], terminated. */
 int64_t bench_http_body(uint16_t port, const char *path, char *text, size_t text_bytes);
 
-/* A port that nobody listened on a moment ago. */
+/* A free_port() (tests/support/free_port.h) that there is. */
 uint16_t bench_free_port(void);
 
 long bench_number(const char *text, const char *what, long min, long max);

@@ -1,18 +1,15 @@
 /* http.c - see http.h; libcurl, so that our server is judged by someone else's client. */
 #include "tests/support/http.h"
 
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/base/error.h"
+#include "tests/support/free_port.h"
 
 enum { TIMEOUT_S = 60 };
 
@@ -119,12 +116,7 @@ void http_save(uint16_t port, const char *url_path, const char *path)
 
 uint16_t http_free_port(void)
 {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    cr_assert(fd != -1 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-    close(fd);
-    return ntohs(address.sin_port);
+    const uint16_t port = free_port();
+    cr_assert_neq(port, 0, "no free port");
+    return port;
 }

@@ -29,7 +29,7 @@ void http_touch(uint16_t port, const char *path_format, ...) __attribute__((form
 /* GET whose 200 answer goes to the file [path]. */
 void http_save(uint16_t port, const char *url_path, const char *path);
 
-/* A port of the loopback that is free now: for servers that cannot be told to take any and say which. */
+/* A free_port() (tests/support/free_port.h) that there is. */
 uint16_t http_free_port(void);
 
 #endif

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/http.h"
+
 enum { REQUEST_MAX_BYTES = 8192, LOOK_EVERY_MS = 50, REQUESTS_KEPT = 256 };
 
 struct stub_server {
@@ -123,7 +125,8 @@ struct stub_server *stub_server_start(uint16_t port, const struct stub_answer *a
     cr_assert_leq(count, STUB_ANSWERS_MAX);
     memcpy(server->answers, answers, count * sizeof(answers[0]));
     server->count = count;
-    server->port = port;
+    /* Not the kernel's choice: a port for the next start, too. */
+    server->port = port != 0 ? port : http_free_port();
     server->listener = listen_on(&server->port);
     cr_assert_eq(pthread_mutex_init(&server->lock, NULL), 0);
     cr_assert_eq(pthread_create(&server->thread, NULL, server_main, server), 0);
