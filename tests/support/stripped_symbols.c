@@ -118,7 +118,7 @@ static bool find_mapping(pid_t pid, const char *path, uint64_t *start, uint64_t 
 }
 
 /* The program that [pid] unpacked in its memory, once it is there. */
-static bool find_unpacked(struct comparison *with, pid_t pid)
+static bool find_unpacked(struct comparison *with, pid_t pid, struct error *err)
 {
     const struct procfs fs = {.root = "/"};
     struct procfs_maps maps = {0};
@@ -126,12 +126,12 @@ static bool find_unpacked(struct comparison *with, pid_t pid)
 
     if (with->elf != NULL)
         return true;
-    if (!procfs_maps_read(&fs, pid, &maps, NULL))
+    if (!procfs_maps_read(&fs, pid, &maps, err))
         return false;
-    int fd = image_copy_open(&with->memory, &maps, &start, NULL);
+    int fd = image_copy_open(&with->memory, &maps, &start, err);
     procfs_maps_release(&maps);
     if (fd != -1)
-        with->elf = elf_file_open(fd, NULL);
+        with->elf = elf_file_open(fd, err);
     with->bias = with->elf != NULL ? elf_file_load_bias(with->elf, start, 0) : 0;
     return with->elf != NULL;
 }
@@ -357,14 +357,15 @@ static bool find_in_process(struct comparison *with, pid_t pid, struct error *er
 {
     uint64_t deadline_ns = clock_monotonic_ns() + START_TIMEOUT_NS, address, offset;
 
+    /* Not relocatable, and copied only when it runs: before, the packer may be at work. */
+    const bool unpacked = strcmp(with->path, "-") == 0;
+
     if (!memory_open_process(&with->memory, pid, err))
         return false;
     do {
         uint64_t gomaxprocs = 0;
         usleep(TRY_AGAIN_US);
-        bool unpacked = strcmp(with->path, "-") == 0;
-        if (unpacked ? !find_unpacked(with, pid)
-                     : !find_mapping(pid, with->path, &address, &offset)) {
+        if (!unpacked && !find_mapping(pid, with->path, &address, &offset)) {
             error_set(err, ERROR_NOT_FOUND, "it is not among the mappings of the command");
             continue;
         }
@@ -377,6 +378,8 @@ static bool find_in_process(struct comparison *with, pid_t pid, struct error *er
             continue;
         }
         usleep(5 * TRY_AGAIN_US);
+        if (unpacked && !find_unpacked(with, pid, err))
+            continue;
         if (find_all(with, err))
             return true;
     } while (clock_monotonic_ns() < deadline_ns && waitpid(pid, NULL, WNOHANG) == 0);
