@@ -109,7 +109,10 @@ static bool open_image(struct go_process *process, struct error *err)
         return false;
     const bool ok = find_image(process, &maps, err) &&
                     procfs_exe_read(&process->fs, process->pid, process->exe, err) &&
-                    go_process_open_runtime(process, &maps, err);
+                    go_process_open_runtime(process, &maps, err) &&
+                    (process->unpacked_at == 0 ||
+                     image_copy_is_whole(process->program.elf, process->unpacked_at,
+                                         &process->memory, err));
     if (ok)
         other_runtimes_look(&process->others, &process->fs, process->pid, &maps, process->image,
                             clock_monotonic_ns());
@@ -214,7 +217,10 @@ static bool open_core(struct go_process *process, const char *path, const char *
     core_file_memory(process->core, &process->memory);
     const bool ok = core_program_open(process->core, exe, &maps, &process->program, process->image,
                                       err) &&
-                    go_process_open_runtime(process, &maps, err);
+                    go_process_open_runtime(process, &maps, err) &&
+                    (process->unpacked_at == 0 ||
+                     image_copy_is_whole(process->program.elf, process->unpacked_at,
+                                         &process->memory, err));
     process->has_unread_plugins =
         ok && plugins_are_there(&process->memory, process->layout, process->module.address);
     procfs_maps_release(&maps);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/goproc/elf_file.h"
 #include "core/goproc/memory.h"
 #include "core/goproc/procfs.h"
 
@@ -188,4 +189,38 @@ int image_copy_open(struct memory *memory, const struct procfs_maps *maps, uint6
     }
     *start = image.start;
     return fd;
+}
+
+/* Up to the first byte that cannot be read now: what could not be read then is zero in the copy. */
+static bool is_same(const struct elf_file *copy, uint64_t offset, struct memory *memory,
+                    uint64_t address, unsigned char *now, unsigned char *then, size_t length)
+{
+    const size_t bytes = memory_read_some(memory, address, now, length, NULL);
+    return elf_file_read(copy, offset, then, bytes, NULL) && memcmp(now, then, bytes) == 0;
+}
+
+bool image_copy_is_whole(const struct elf_file *copy, uint64_t start, struct memory *memory,
+                         struct error *err)
+{
+    const uint64_t bias = elf_file_is_relocatable(copy) ? elf_file_load_bias(copy, start, 0) : 0;
+    size_t count;
+    const struct elf_segment *segments = elf_file_segments(copy, &count);
+    unsigned char *steps = malloc(2 * (size_t)COPY_STEP_BYTES);
+    bool same = true;
+
+    if (steps == NULL)
+        return error_set(err, ERROR_NO_MEMORY, "comparing an image: no memory");
+    for (size_t i = 0; i < count; i++) {
+        const struct elf_segment *segment = &segments[i];
+        /* The header is not the one in memory: copy_image() takes the sections out. */
+        uint64_t at = segment->offset == 0 ? sizeof(Elf64_Ehdr) : 0;
+        for (; same && !segment->writable && at < segment->file_bytes; at += COPY_STEP_BYTES) {
+            const uint64_t left = segment->file_bytes - at;
+            const size_t length = left < COPY_STEP_BYTES ? (size_t)left : COPY_STEP_BYTES;
+            same = is_same(copy, segment->offset + at, memory, segment->address + bias + at, steps,
+                           steps + COPY_STEP_BYTES, length);
+        }
+    }
+    free(steps);
+    return same || error_set(err, ERROR_BUSY, "the program in its memory is being unpacked");
 }

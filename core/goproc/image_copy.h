@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 
+struct elf_file;
 struct memory;
 struct procfs_maps;
 
@@ -24,5 +25,10 @@ bool image_copy_may_be_there(const struct procfs_maps *maps);
  * ERROR_LIMIT if it is too large, or what reading fails with. */
 int image_copy_open(struct memory *memory, const struct procfs_maps *maps, uint64_t *start,
                     struct error *err);
+
+/* Whether what nobody writes to in [copy], an open image_copy_open(), is what lies in memory now; ERROR_BUSY if not.
+ * A copy that was made while the packer was still at work is of no program. */
+bool image_copy_is_whole(const struct elf_file *copy, uint64_t start, struct memory *memory,
+                         struct error *err) GOPROFD_MUST_CHECK;
 
 #endif

@@ -157,3 +157,67 @@ Test(image_copy, leaves_holes_where_nothing_can_be_read, .init = make_image)
         cr_assert(!elf_file_read_address(elf, 0x700000, &byte, 1, &err) || byte == 0);
     elf_file_close(elf);
 }
+
+/* The bytes of [pieces] once more against a copy of them. */
+static bool is_whole(const struct elf_file *elf, uint64_t start, struct error *err)
+{
+    const struct memory_segment pieces[] = {{START, code, sizeof(code)},
+                                            {DATA_AT, data, sizeof(data)}};
+    const struct memory_image image = {pieces, 2};
+    struct memory memory;
+    memory_open_image(&memory, &image);
+    const bool whole = image_copy_is_whole(elf, start, &memory, err);
+    memory_close(&memory);
+    return whole;
+}
+
+static struct elf_file *open_copy(uint64_t *start)
+{
+    struct error err = {0};
+    const int fd = copy(UNPACKED, start, &err);
+    cr_assert_neq(fd, -1, "%s", err.message);
+    struct elf_file *elf = elf_file_open(fd, &err);
+    cr_assert_not_null(elf, "%s", err.message);
+    return elf;
+}
+
+Test(image_copy, is_whole_while_only_its_variables_change, .init = make_image)
+{
+    uint64_t start;
+    struct error err = {0};
+    struct elf_file *elf = open_copy(&start);
+    cr_assert(is_whole(elf, start, &err), "%s", err.message);
+    data[7]++;
+    cr_assert(is_whole(elf, start, &err), "%s", err.message);
+    elf_file_close(elf);
+}
+
+Test(image_copy, made_while_the_packer_was_at_work_is_not_whole, .init = make_image)
+{
+    uint64_t start;
+    memset(code + CODE_BYTES / 2, 0, CODE_BYTES / 2);
+    struct elf_file *elf = open_copy(&start);
+    for (size_t at = CODE_BYTES / 2; at < CODE_BYTES; at += CODE_BYTES / 2 - 1) { /* first and last */
+        struct error err = {0};
+        code[at] = 0xcc;
+        cr_assert_not(is_whole(elf, start, &err));
+        cr_assert_eq(err.code, ERROR_BUSY);
+        cr_assert_not_null(strstr(err.message, "being unpacked"), "%s", err.message);
+        code[at] = 0;
+    }
+    elf_file_close(elf);
+}
+
+Test(image_copy, of_a_relocated_program_is_compared_where_it_was_put, .init = make_image)
+{
+    uint64_t start;
+    struct error err = {0};
+    header.e_type = ET_DYN;
+    segments[0].p_vaddr = 0;
+    segments[1].p_vaddr = DATA_AT - START;
+    struct elf_file *elf = open_copy(&start);
+    cr_assert(is_whole(elf, start, &err), "%s", err.message);
+    code[CODE_BYTES - 1]++;
+    cr_assert_not(is_whole(elf, start, &err));
+    elf_file_close(elf);
+}
